@@ -1,0 +1,9 @@
+/* libs.h -- every Lua namespace of orrery.core, one line each: LIB(name) binds bind_<name>[]. */
+#ifndef LIB
+#include <lauxlib.h>
+#define LIB(name) extern const luaL_Reg bind_##name[];
+#endif
+LIB(script)
+LIB(task)
+LIB(time)
+#undef LIB

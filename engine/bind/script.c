@@ -1,0 +1,135 @@
+/* script.c -- orrery.script: user scripts that compute and may not wait. Documented in
+ * lua/meta/script.lua. */
+#include <lauxlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bind/bind.h"
+#include "bind/libs.h"
+#include "engine.h"
+
+#define HOOK_INSTRUCTIONS 1000
+#define MAX_GROWTH_KB (256 * 1024)
+#define MAX_TEXT (16 * 1024 * 1024)
+
+/* The bounds of one script.call(), kept on the C stack of that call. */
+struct bounds {
+    struct bounds *outer;
+    lua_Number deadline; /* of this thread's CPU time, in seconds */
+    int start_kb;
+};
+
+static const char bounds_key;
+
+static lua_Number cpu_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (lua_Number)t.tv_sec + (lua_Number)t.tv_nsec / 1e9;
+}
+
+static struct bounds *get_bounds(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &bounds_key);
+    struct bounds *b = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return b;
+}
+
+static void set_bounds(lua_State *L, struct bounds *b)
+{
+    if (b)
+        lua_pushlightuserdata(L, b);
+    else
+        lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &bounds_key);
+}
+
+/* Once a bound is broken it fires at every instruction, so that a pcall loop cannot outrun it. */
+static void bounds_hook(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    const struct bounds *b = get_bounds(L);
+    if (!b)
+        return;
+    const char *problem = NULL;
+    if (cpu_s() > b->deadline)
+        problem = "ran too long, and was stopped";
+    else if (lua_gc(L, LUA_GCCOUNT) - b->start_kb > MAX_GROWTH_KB)
+        problem = "used too much memory, and was stopped";
+    if (!problem)
+        return;
+    lua_sethook(L, bounds_hook, LUA_MASKCOUNT, 1);
+    luaL_error(L, "%s", problem);
+}
+
+static int l_load(lua_State *L)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    const char *name = luaL_checkstring(L, 2);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    luaL_argcheck(L, len <= MAX_TEXT, 1, "longer than 16 MiB");
+    if (len > 1 && text[0] == '#') { /* a first line for the shell */
+        const char *end = memchr(text, '\n', len);
+        len = end ? len - (size_t)(end - text) : 0;
+        text = end ? end : "";
+    }
+    if (luaL_loadbufferx(L, text, len, name, "t") != LUA_OK) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        lua_pushliteral(L, "invalid");
+        return 3;
+    }
+    lua_pushvalue(L, 3);
+    lua_setupvalue(L, -2, 1); /* _ENV */
+    return 1;
+}
+
+static int l_call(lua_State *L)
+{
+    lua_Number seconds = luaL_checknumber(L, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    luaL_argcheck(L, seconds > 0 && seconds <= 60, 1, "must be above 0 and at most 60 seconds");
+    int nargs = lua_gettop(L) - 2;
+    lua_State *co = lua_newthread(L);
+    lua_insert(L, 1); /* keeps the coroutine alive */
+    lua_xmove(L, co, nargs + 1);
+    struct bounds b = {.outer = get_bounds(L),
+                       .deadline = cpu_s() + seconds,
+                       .start_kb = lua_gc(L, LUA_GCCOUNT)};
+    if (b.outer && b.outer->deadline < b.deadline)
+        b.deadline = b.outer->deadline;
+    lua_sethook(co, bounds_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+    set_bounds(L, &b);
+    int n = 0;
+    int status = lua_resume(co, L, nargs, &n);
+    set_bounds(L, b.outer);
+    if (status == LUA_OK) {
+        lua_pushboolean(L, 1);
+        luaL_checkstack(L, n, "script results");
+        lua_xmove(co, L, n);
+        return n + 1;
+    }
+    lua_pushnil(L);
+    if (status == LUA_YIELD) {
+        lua_resetthread(co);
+        lua_pushliteral(L, "a script of this kind may not wait");
+    } else {
+        lua_sethook(co, NULL, 0, 0);
+        if (lua_type(co, -1) != LUA_TTABLE)
+            luaL_tolstring(co, -1, NULL);
+        lua_xmove(co, L, 1); /* an error table is handed on as it is */
+    }
+    lua_pushliteral(L, "failed");
+    return 3;
+}
+
+static int l_root(lua_State *L)
+{
+    lua_pushstring(L, bind_engine(L)->root);
+    return 1;
+}
+
+const luaL_Reg bind_script[] = {
+    {"load", l_load}, {"call", l_call}, {"root", l_root}, {NULL, NULL}};

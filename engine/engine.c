@@ -1,0 +1,179 @@
+#include "engine.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind/bind.h"
+#include "core/err.h"
+#include "core/mem.h"
+#include "io/io.h"
+
+#include "bind/libs.h"
+
+static const struct {
+    const char *name;
+    const luaL_Reg *functions;
+} namespaces[] = {
+#define LIB(name) {#name, bind_##name},
+#include "bind/libs.h"
+};
+
+static int l_live(lua_State *L)
+{
+    struct engine *e = bind_engine(L);
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, e->tasks.count);
+    lua_setfield(L, -2, "tasks");
+    lua_pushinteger(L, io_live(e->io));
+    lua_setfield(L, -2, "handles");
+    return 1;
+}
+
+static void push_namespaces(struct engine *e, lua_State *L)
+{
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof namespaces / sizeof *namespaces; i++) {
+        lua_newtable(L);
+        lua_pushlightuserdata(L, e);
+        luaL_setfuncs(L, namespaces[i].functions, 1);
+        lua_setfield(L, -2, namespaces[i].name);
+    }
+    lua_pushlightuserdata(L, e);
+    lua_pushcclosure(L, l_live, 1);
+    lua_setfield(L, -2, "live");
+    lua_pushliteral(L, ORRERY_VERSION);
+    lua_setfield(L, -2, "version");
+}
+
+struct engine *engine_open(lua_State *L, struct guard *guard, struct err *err)
+{
+    struct io *io = xcalloc(1, sizeof *io);
+    if (io_init(io, guard, err) < 0) {
+        free(io);
+        return NULL;
+    }
+    struct engine *e = xcalloc(1, sizeof *e);
+    e->io = io;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    e->L = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    tasks_init(e);
+    bind_set_engine(L, e);
+    push_namespaces(e, L);
+    return e;
+}
+
+static void set_path(lua_State *L, const char *root)
+{
+    lua_getglobal(L, "package");
+    lua_pushfstring(L, "%s/lua/?.lua;%s/lua/?/init.lua", root, root);
+    lua_setfield(L, -2, "path");
+    lua_pushliteral(L, "");
+    lua_setfield(L, -2, "cpath");
+    lua_pop(L, 1);
+}
+
+struct engine *engine_new(const char *root, struct guard *guard, struct err *err)
+{
+    lua_State *L = luaL_newstate();
+    if (!L)
+        abort();
+    luaL_openlibs(L);
+    set_path(L, root);
+    struct engine *e = engine_open(L, guard, err);
+    if (!e) {
+        lua_close(L);
+        return NULL;
+    }
+    e->owns_state = true;
+    e->root = xstrdup(root);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "orrery.core");
+    lua_pop(L, 2);
+    return e;
+}
+
+bool engine_step(struct engine *e)
+{
+    bool alive = uv_run(&e->io->loop, e->tasks.ready ? UV_RUN_NOWAIT : UV_RUN_ONCE) != 0;
+    return tasks_run_ready(e) || alive || uv_loop_alive(&e->io->loop);
+}
+
+/* The program's own task, as the C side sees it. */
+struct program {
+    bool ended;
+    int code;
+};
+
+static int program_ended(lua_State *L, int status, lua_KContext context)
+{
+    struct program *p = (struct program *)context;
+    int exact;
+    lua_Integer code = lua_tointegerx(L, -1, &exact);
+    p->ended = true;
+    p->code = exact ? (int)(code & 255) : 1;
+    if (status != LUA_OK && status != LUA_YIELD)
+        fprintf(stderr, "orrery: %s\n", lua_tostring(L, -1));
+    return 0;
+}
+
+static int add_traceback(lua_State *L)
+{
+    luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+    return 1;
+}
+
+/* (program, module, name, arguments): runs require(module)[name](arguments). */
+static int l_program(lua_State *L)
+{
+    lua_KContext context = (lua_KContext)lua_touserdata(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushvalue(L, 2);
+    lua_call(L, 1, 1);
+    lua_pushcfunction(L, add_traceback);
+    lua_insert(L, -2);
+    lua_pushvalue(L, 3);
+    lua_gettable(L, -2);
+    lua_replace(L, -2);
+    lua_pushvalue(L, 4);
+    int status = lua_pcallk(L, 1, 1, -3, context, program_ended);
+    return program_ended(L, status, context);
+}
+
+int engine_run(struct engine *e, const char *module, const char *name, int argc, char **argv)
+{
+    struct program p = {.code = 1};
+    lua_State *L = e->L;
+
+    lua_pushcfunction(L, l_program);
+    lua_pushlightuserdata(L, &p);
+    lua_pushstring(L, module);
+    lua_pushstring(L, name);
+    lua_createtable(L, argc, 1);
+    for (int i = 0; i < argc; i++) {
+        lua_pushstring(L, argv[i]);
+        lua_rawseti(L, -2, i);
+    }
+    task_spawn(e, L, 4);
+    while (!p.ended && e->tasks.count > 0)
+        if (!engine_step(e) && !p.ended) {
+            fprintf(stderr, "orrery: deadlock: the program waits for what can never happen\n");
+            break;
+        }
+    return p.code;
+}
+
+void engine_close(struct engine *e)
+{
+    tasks_close(e);
+    io_close(e->io);
+    if (e->owns_state)
+        lua_close(e->L);
+    free(e->io);
+    free(e->root);
+    free(e);
+}

@@ -1,0 +1,41 @@
+/* engine.h -- one engine: an event loop, a Lua state, and the tasks that join them.
+ *
+ * The only place that knows start and stop order. Nothing here is global: two engines may live in
+ * one process. */
+#pragma once
+#include <lua.h>
+#include <stdbool.h>
+
+#include "bind/task.h"
+
+struct err;
+struct guard;
+struct io;
+
+struct engine {
+    struct io *io;     /* owned */
+    lua_State *L;      /* the main thread; owned if `owns_state`, else the host's */
+    bool owns_state;
+    struct tasks tasks; /* embedded; touched only by bind/task.c */
+    char *root;        /* owned: the folder that holds lua/, profiles/ and templates/ */
+};
+
+/* Opens an engine over the host's Lua state, and pushes the table of its namespaces (`orrery.core`)
+ * on top of it. `guard` (borrowed; may be NULL) starts processes; without one the first process
+ * started forks it. Returns NULL with `err` set and nothing pushed. */
+struct engine *engine_open(lua_State *L, struct guard *guard, struct err *err);
+
+/* Opens an engine that owns its Lua state, with `orrery.core` preloaded and package.path set to
+ * `root`/lua. `root` is copied. */
+struct engine *engine_new(const char *root, struct guard *guard, struct err *err);
+
+/* Calls the Lua function `name` of module `module` with the argument vector as a task, and drives the
+ * loop until it returns. Returns the exit code it gave (0 to 255), or 1 after printing its error. */
+int engine_run(struct engine *e, const char *module, const char *name, int argc, char **argv);
+
+/* Drives the loop one step: waits for events (unless something is ready), then runs what is ready.
+ * Returns false when nothing can ever happen again. */
+bool engine_step(struct engine *e);
+
+/* Cancels every task, ends what the loop still holds, and closes the state if the engine owns it. */
+void engine_close(struct engine *e);

@@ -1,0 +1,29 @@
+/* io.h -- what talks to the outside: the event loop and everything that hangs on it. No Lua here.
+ *
+ * Each part (http, dns, processes ...) is made at its first use and ended by io_close(). */
+#pragma once
+#include <uv.h>
+
+struct err;
+struct guard;
+
+enum io_log_level { IO_LOG_DEBUG, IO_LOG_INFO, IO_LOG_WARNING, IO_LOG_ERROR };
+
+struct io {
+    uv_loop_t loop;
+    struct guard *guard;         /* borrowed; NULL: the first process started forks one */
+    enum io_log_level log_level; /* lines below it are dropped */
+};
+
+int io_init(struct io *io, struct guard *guard, struct err *err);
+
+/* Ends every part, drives the loop until its handles have closed, and closes it. No operation may be
+ * pending by then: the tasks that started them were cancelled. */
+void io_close(struct io *io);
+
+/* The number of active handles and requests on the loop: what a test must leave as it found it. */
+int io_live(struct io *io);
+
+/* One line to standard error: time, level, text. Never a secret. */
+void io_log(struct io *io, enum io_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));

@@ -1,0 +1,57 @@
+/* main.c -- the program `orrery`: forks the guard, then runs the Lua command line. */
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/err.h"
+#include "core/mem.h"
+#include "engine.h"
+
+/* The folder with lua/, profiles/ and templates/: ../share/orrery from an installed program, .. from
+ * one in its build folder. The caller frees it; NULL if neither is there. */
+static char *find_root(void)
+{
+    static const char *const places[] = {"../share/orrery", ".."};
+    char program[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (len < 0)
+        return NULL;
+    program[len] = '\0';
+    *strrchr(program, '/') = '\0';
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char *root = xasprintf("%s/%s", program, places[i]);
+        char *probe = xasprintf("%s/lua/orrery/init.lua", root);
+        bool found = access(probe, R_OK) == 0;
+        char *real = found ? realpath(root, NULL) : NULL;
+        free(probe);
+        free(root);
+        if (real)
+            return real;
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct err err = {0};
+    signal(SIGPIPE, SIG_IGN);
+    char *root = find_root();
+    if (!root) {
+        fprintf(stderr, "orrery: its Lua files are missing: expected ../share/orrery/lua or ../lua "
+                        "beside the program; run `make install` again\n");
+        return 1;
+    }
+    struct engine *e = engine_new(root, NULL, &err);
+    free(root);
+    if (!e) {
+        fprintf(stderr, "orrery: %s\n", err.message);
+        err_clear(&err);
+        return 1;
+    }
+    int code = engine_run(e, "orrery.cli", "main", argc, argv);
+    engine_close(e);
+    return code;
+}
