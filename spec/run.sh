@@ -1,0 +1,45 @@
+#!/bin/sh
+# run.sh -- runs specs with a build that has the sanitizers in it, and ends with the one line
+# "N passed, N failed, N skipped". Exit code 0 only if nothing failed.
+#   spec/run.sh [FILE|FOLDER|busted option]...     default: every spec
+# $BUILD names the build folder (default: build-asan).
+set -u
+cd "$(dirname "$0")/.."
+BUILD=$(readlink -f "${BUILD:-build-asan}")
+[ -e "$BUILD/lib/orrery/core.so" ] || { echo "run.sh: $BUILD/lib/orrery/core.so is missing: run make build-asan" >&2; exit 2; }
+
+# Everything a test writes lies here; what is still there at the end is litter.
+TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/orrery-run.XXXXXX")
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+trap 'exit 130' INT TERM
+
+ORRERY_TOTALS=$TMPDIR/.totals
+export ORRERY_TOTALS
+export ORRERY_BIN="${ORRERY_BIN:-$BUILD/orrery}"
+export LUA_PATH="lua/?.lua;lua/?/init.lua;spec/?.lua;spec/?/init.lua;;"
+export LUA_CPATH="$BUILD/lib/?.so;;"
+# Lua and libc keep memory that is reachable until the process ends; only lost memory is a leak.
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+[ $# -gt 0 ] || set -- spec
+
+# The module is built with the sanitizers, stock lua5.4 is not: their runtime must come first.
+preload=
+if grep -q __asan_init "$BUILD/lib/orrery/core.so"; then preload=$(${CC:-cc} -print-file-name=libasan.so); fi
+env ${preload:+LD_PRELOAD="$preload"} lua5.4 /usr/bin/busted "$@"
+code=$?
+
+passed=0 failed=0 skipped=0
+if [ -e "$ORRERY_TOTALS" ]; then read -r passed failed skipped <"$ORRERY_TOTALS"; rm -f "$ORRERY_TOTALS"; fi
+if [ "$code" -ne 0 ] && [ "$failed" -eq 0 ]; then
+  echo "run.sh: the test process ended with exit code $code; what it said is above"
+  failed=1
+fi
+litter=$(ls -A "$TMPDIR")
+if [ -n "$litter" ]; then
+  echo "run.sh: the tests left files in their temporary folder:" $litter
+  failed=$((failed + 1))
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,177 @@
+--- support -- what every spec needs. `require "support"` at the top of a spec file also makes each of its
+--- tests fail when it leaves a task, a handle, a process, an open file or a temporary file behind.
+local busted = require "busted"
+local core = require "orrery.core"
+local lfs = require "lfs"
+local procfs = require "support.procfs"
+
+local M = {}
+
+M.procfs = procfs
+M.root = lfs.currentdir()
+
+local POLL = 0.01     -- seconds between two looks of wait_until
+local SETTLE = 2      -- seconds a closing handle or an ended process gets to vanish
+local temporary = {}  -- folders of the running test
+
+-- ---- files ----
+
+local function temp_root() return os.getenv("TMPDIR") or "/tmp" end
+
+--- Makes a fresh folder that is removed after the test.
+function M.tmp()
+  local path = os.tmpname()
+  os.remove(path)
+  path = temp_root() .. "/" .. path:match("[^/]+$"):gsub("^lua_", "orrery-spec-")
+  assert(lfs.mkdir(path))
+  temporary[#temporary + 1] = path
+  return path
+end
+
+--- Removes a file or a folder with everything in it; follows no link.
+function M.remove_tree(path)
+  if lfs.symlinkattributes(path, "mode") == "directory" then
+    for entry in lfs.dir(path) do
+      if entry ~= "." and entry ~= ".." then M.remove_tree(path .. "/" .. entry) end
+    end
+    return lfs.rmdir(path)
+  end
+  return os.remove(path)
+end
+
+function M.exists(path) return lfs.symlinkattributes(path, "mode") ~= nil end
+
+function M.read(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read("a")
+end
+
+function M.write(path, text)
+  local file <close> = assert(io.open(path, "wb"))
+  assert(file:write(text))
+  return path
+end
+
+-- ---- waiting ----
+
+--- Polls until predicate() is true and returns its value; fails the test after `seconds` (10). Only for
+--- what has no event of its own to wait for.
+function M.wait_until(predicate, seconds, what)
+  local deadline = core.time.monotonic() + (seconds or 10)
+  repeat
+    local value = predicate()
+    if value then return value end
+    core.time.sleep(POLL)
+  until core.time.monotonic() >= deadline
+  error(("waited %g s in vain for %s"):format(seconds or 10, what or "a condition"), 2)
+end
+
+--- True when the process ends within `seconds` (10).
+function M.wait_gone(pid, seconds)
+  return M.wait_until(function() return not procfs.alive(pid) end, seconds,
+    "process " .. pid .. " to end")
+end
+
+--- A TCP port that the kernel says is free.
+function M.free_port() return assert(core.net.free_port()) end
+
+-- ---- the program ----
+
+--- The built program: $ORRERY_BIN, else the one beside the engine module in use.
+function M.binary()
+  local given = os.getenv("ORRERY_BIN")
+  if given and given ~= "" then return given end
+  local module = assert(package.searchpath("orrery.core", package.cpath))
+  return module:gsub("lib/orrery/core%.so$", "orrery")
+end
+
+--- The environment of a program under test: no preloaded sanitizer, state in a folder of this test.
+function M.env(extra)
+  local env = { PATH = os.getenv("PATH"), LANG = "C.UTF-8", TMPDIR = os.getenv("TMPDIR") }
+  for name, value in pairs(extra or {}) do env[name] = value end
+  if not env.HOME then env.HOME = M.tmp() end
+  if not env.XDG_STATE_HOME then env.XDG_STATE_HOME = env.HOME .. "/state" end
+  return env
+end
+
+--- Runs a command to its end: code (nil when a signal ended it), stdout, stderr, the whole result.
+--- options: cwd, env, input, timeout (30 s; running out fails the test), user.
+function M.run(argv, options)
+  options = options or {}
+  local timeout = options.timeout or 30
+  local result = assert(core.process.run {
+    argv = argv, cwd = options.cwd, env = M.env(options.env), input = options.input,
+    user = options.user, timeout = timeout, maxOutput = 4 * 1024 * 1024,
+  })
+  if result.timedOut then
+    error(("%s did not end within %g s; it wrote:\n%s%s"):format(
+      table.concat(argv, " "), timeout, result.stdout, result.stderr), 2)
+  end
+  return result.code, result.stdout, result.stderr, result
+end
+
+--- Runs `orrery` with the arguments in `arguments`; its named fields are the options of run().
+---   local code, out, err = support.orrery { "-f", dir, "validate", timeout = 5 }
+function M.orrery(arguments)
+  local argv = table.pack(M.binary(), table.unpack(arguments))
+  argv.n = nil
+  return M.run(argv, arguments)
+end
+
+-- ---- what a test leaves behind ----
+
+local before
+
+local function snapshot()
+  collectgarbage()
+  collectgarbage()
+  local live = core.live()
+  return {
+    tasks = live.tasks, handles = live.handles,
+    processes = procfs.descendants(), files = procfs.open_files(),
+  }
+end
+
+local function more(now, key, leaks)
+  if now[key] > before[key] then
+    leaks[#leaks + 1] = ("%d more %s than before"):format(now[key] - before[key], key)
+  end
+end
+
+local function leaks_of(now)
+  local leaks = {}
+  more(now, "tasks", leaks)
+  more(now, "handles", leaks)
+  for pid, process in pairs(now.processes) do
+    if not before.processes[pid] then
+      leaks[#leaks + 1] = ("process %d (%s, state %s)"):format(pid, process.name, process.state)
+    end
+  end
+  for descriptor, path in pairs(now.files) do
+    if before.files[descriptor] ~= path then
+      leaks[#leaks + 1] = ("descriptor %d open on %s"):format(descriptor, path)
+    end
+  end
+  return leaks
+end
+
+-- Handles close and processes are reaped in the loop, so they get a moment.
+local function remaining_leaks()
+  local deadline = core.time.monotonic() + SETTLE
+  while true do
+    local leaks = leaks_of(snapshot())
+    if #leaks == 0 or core.time.monotonic() >= deadline then return leaks end
+    core.time.sleep(POLL)
+  end
+end
+
+busted.before_each(function() before = snapshot() end)
+
+busted.after_each(function()
+  local leaks = remaining_leaks()
+  for _, path in ipairs(temporary) do M.remove_tree(path) end
+  temporary = {}
+  if #leaks > 0 then error("the test left behind: " .. table.concat(leaks, "; "), 0) end
+end)
+
+return M
