@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bind/bind.h"
+#include "bind/walk.h"
 #include "core/err.h"
 #include "core/mem.h"
 #include "io/io.h"
@@ -41,6 +42,10 @@ static void push_namespaces(struct engine *e, lua_State *L)
         luaL_setfuncs(L, namespaces[i].functions, 1);
         lua_setfield(L, -2, namespaces[i].name);
     }
+    lua_getfield(L, -1, "json");
+    walk_push_null(L);
+    lua_setfield(L, -2, "null");
+    lua_pop(L, 1);
     lua_pushlightuserdata(L, e);
     lua_pushcclosure(L, l_live, 1);
     lua_setfield(L, -2, "live");

@@ -3,7 +3,9 @@
 #include <lauxlib.h>
 #define LIB(name) extern const luaL_Reg bind_##name[];
 #endif
+LIB(json)
 LIB(script)
 LIB(task)
 LIB(time)
+LIB(yaml)
 #undef LIB
