@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #define LIB(name) extern const luaL_Reg bind_##name[];
 #endif
+LIB(graph)
 LIB(json)
 LIB(script)
 LIB(task)

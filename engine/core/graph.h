@@ -1,0 +1,79 @@
+/* graph.h -- which service starts after which: waves, order, and the cycles that forbid one.
+ *
+ * An edge goes from a dependent to its dependency. A *required* edge always orders the two. An
+ * *optional* or *soft* edge orders them unless it lies on a cycle: then it is dropped and reported.
+ * A *circular* edge never orders. A cycle of required edges alone is an error, reported as one
+ * *knot* for each strongly connected component.
+ *
+ * Pure, and without recursion, so that a million names in a chain are no problem. Every result is
+ * the same whatever the order of the input: ties go by name. A graph owns its names and edges. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+
+enum graph_type { GRAPH_REQUIRED, GRAPH_OPTIONAL, GRAPH_SOFT, GRAPH_CIRCULAR };
+
+#define GRAPH_MASK(type) (1u << (type)) /* sets of edge types */
+#define GRAPH_NONE UINT32_MAX           /* no node */
+
+struct graph_edge {
+    uint32_t from, to; /* the dependent, its dependency */
+};
+
+struct graph;
+
+struct graph *graph_new(void);
+void graph_free(struct graph *g); /* NULL is fine */
+
+/* The node of that name, made if there is none. */
+uint32_t graph_add(struct graph *g, const char *name, size_t len);
+
+/* The node of that name, or GRAPH_NONE. */
+uint32_t graph_find(const struct graph *g, const char *name, size_t len);
+
+/* Both ends must be nodes. An edge that is there already changes nothing. */
+void graph_link(struct graph *g, uint32_t from, uint32_t to, enum graph_type type);
+
+uint32_t graph_count(const struct graph *g);
+const char *graph_name(const struct graph *g, uint32_t node); /* valid until the next graph_add() */
+
+/* A strongly connected component of required edges. Everything in it is owned by the plan. */
+struct graph_knot {
+    uint32_t *members; /* by name */
+    uint32_t member_count;
+    uint32_t
+        *cycle; /* one cycle of the fewest edges, its first node repeated at the end; begins at */
+    uint32_t cycle_count;   /* the last name of those on such cycles */
+    bool shortest;          /* false: the component is so big that not every node was tried */
+    struct graph_edge *cut; /* edges to mark circular, after which no cycle is left */
+    uint32_t cut_count;
+    bool exact; /* the cut has the fewest edges possible; else only none of it can be spared */
+};
+
+struct graph_plan {
+    uint32_t
+        *order; /* owned: every node, dependencies first; wave w is order[waves[w]..waves[w+1]) */
+    uint32_t *waves; /* owned: wave_count + 1 positions */
+    uint32_t wave_count;
+    uint32_t *dropped; /* owned: optional and soft edges that order nothing, by name */
+    uint32_t dropped_count;
+    struct graph_knot *knots; /* owned; only after a failure */
+    uint32_t knot_count;
+};
+
+/* Fills `plan`; close it whatever the result. -1 with code "cycle" if required edges form one: then
+ * there are knots and no order. */
+int graph_solve(const struct graph *g, struct graph_plan *plan, struct err *err);
+void graph_plan_close(struct graph_plan *plan);
+
+/* An edge by the number that a plan gives. */
+struct graph_edge graph_edge_at(const struct graph *g, uint32_t edge, enum graph_type *ret_type);
+
+/* The nodes reached from the `count` nodes at `from` over edges whose type is in `mask`: what they
+ * depend on, or with `backwards` what depends on them. They are reached themselves. The caller
+ * frees the result, which is sorted by name. */
+uint32_t *graph_reach(const struct graph *g, const uint32_t *from, uint32_t count, unsigned mask,
+                      bool backwards, uint32_t *ret_count);
