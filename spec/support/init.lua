@@ -1,5 +1,5 @@
---- support -- what every spec needs. `require "support"` at the top of a spec file also makes each of its
---- tests fail when it leaves a task, a handle, a process, an open file or a temporary file behind.
+--- support -- what every spec needs. `require "support"` at the top of a spec file also makes each
+--- of its tests fail when it leaves a task, a handle, a process or an open file behind.
 local busted = require "busted"
 local core = require "orrery.core"
 local lfs = require "lfs"
@@ -54,8 +54,8 @@ end
 
 -- ---- waiting ----
 
---- Polls until predicate() is true and returns its value; fails the test after `seconds` (10). Only for
---- what has no event of its own to wait for.
+--- Polls until predicate() is true and returns its value; fails the test after `seconds` (10).
+--- Only for what has no event of its own to wait for.
 function M.wait_until(predicate, seconds, what)
   local deadline = core.time.monotonic() + (seconds or 10)
   repeat

@@ -1,5 +1,5 @@
---- output -- busted's plain output, but what failed is shown at once, and the totals go to the file named
---- by $ORRERY_TOTALS, for spec/run.sh to print as the last line.
+--- output -- what failed is shown at once, and the totals go to the file named by $ORRERY_TOTALS,
+--- for spec/run.sh to print as the last line.
 return function(options)
   local busted = require "busted"
   local handler = require "busted.outputHandlers.base"()

@@ -52,7 +52,7 @@ local function is_guard(process, own_pid)
     or slurp("/proc/" .. process.pid .. "/cmdline") == slurp("/proc/self/cmdline")
 end
 
---- Every process below `ancestor` (default: this one), zombies too, our own guard left out: {pid = stat}.
+--- Every process below `ancestor` (default: this one) but our own guard, zombies too: {pid = stat}.
 function M.descendants(ancestor)
   local own = M.self()
   ancestor = ancestor or own
@@ -69,8 +69,9 @@ end
 function M.open_files()
   local open = {}
   for entry in lfs.dir("/proc/self/fd") do
-    local target = entry:match("^%d+$") and lfs.symlinkattributes("/proc/self/fd/" .. entry, "target")
-    if target and target:find("^/") and not target:find("^/dev/") and not target:find("^/proc/") then
+    local target = lfs.symlinkattributes("/proc/self/fd/" .. entry, "target")
+    if target and target:find("^/") and not target:find("^/dev/")
+      and not target:find("^/proc/") then
       open[tonumber(entry)] = target
     end
   end
