@@ -1,0 +1,191 @@
+--- agent -- one node's whole life: lock, leftovers, packages, discovery, supervisor, API, and the way out.
+local core = require "orrery.core"
+local api = require "orrery.api"
+local context = require "orrery.context"
+local events = require "orrery.events"
+local package_of = require "orrery.package"
+local plan_of = require "orrery.plan"
+local ports = require "orrery.ports"
+local process_driver = require "orrery.supervisor.process"
+local registrar_of = require "orrery.registrar"
+local secret = require "orrery.secret"
+local supervisor = require "orrery.supervisor"
+
+local file, log, process, task = core.file, core.log, core.process, core.task
+
+local M = {}
+
+local LEFTOVER_GRACE = 3
+local FAREWELL = 5 -- seconds for deregistering at the end
+
+local function make_folders(stack)
+  for _, name in ipairs({ "state", "run", "logs" }) do
+    local ok, err, code = file.mkdir(stack.dirs[name], 493)
+    if not ok then
+      return nil, ("the %s folder cannot be used: %s; give another with stateDir"):format(name, err), code
+    end
+  end
+  return true
+end
+
+--- Takes the lock that says who is the agent of this stack; the handle must be kept.
+local function take_lock(stack)
+  local lock, err, code = file.lock(stack.dirs.state .. "/lock")
+  if lock then return lock end
+  if code == "exists" then
+    err = ("an agent is already running for stack '%s' (%s); see it with `orrery status`, stop it with `orrery down`")
+      :format(stack.name, err)
+  end
+  return nil, err, code
+end
+
+--- Ends processes that an agent left when it and its guard were killed together.
+local function end_leftovers(stack, progress)
+  local prefix = stack.dirs.state .. "#"
+  local found = process.leftovers(prefix)
+  if #found == 0 then return end
+  progress(("ending %d process%s left by an earlier agent"):format(#found, #found == 1 and "" or "es"))
+  process.end_leftovers(prefix, LEFTOVER_GRACE)
+end
+
+local function install_packages(stack, plan, progress)
+  for _, name in ipairs(plan.order) do
+    local service = stack.services[name]
+    if not service.external then
+      local folder, err = package_of.ensure(stack, service, progress)
+      if folder == nil and err then return nil, ("services.%s: %s"):format(name, err) end
+    end
+  end
+  return true
+end
+
+local function open_backend(stack)
+  local options = {}
+  for key, value in pairs(stack.discovery) do options[key] = value end
+  options.filePath = options.filePath or stack.dirs.discovery
+  return core.discovery.open(stack.discovery.backend, options)
+end
+
+local function follow_events(agent, on_event)
+  local queue = events.follow(agent.log)
+  return task.spawn(function()
+    while true do on_event(queue:pop(), agent) end
+  end)
+end
+
+--- The first signal stops everything in reverse order; the second kills.
+local function watch_signals(agent)
+  local signals = process.signals({ "INT", "TERM" })
+  return task.spawn(function()
+    local verb = "down"
+    while true do
+      local name = signals:next()
+      if not name then return end
+      agent.on_signal(name, verb)
+      supervisor.command(agent.supervisor, verb)
+      verb = "kill"
+    end
+  end), signals
+end
+
+local function watch_guard(agent)
+  return task.spawn(function()
+    local message = process.guard_lost()
+    agent.failure = "the guard died (" .. tostring(message) .. "); its services were stopped"
+    log.error(agent.failure)
+    supervisor.command(agent.supervisor, "kill")
+  end)
+end
+
+local function new_agent(stack, plan)
+  local agent = { epoch = ("%x-%x"):format(math.floor(core.time.now() * 1000), process.pid()),
+    pid = process.pid(), version = core.version, started_at = core.time.now(), log = events.new(),
+    on_signal = function() end }
+  local sup
+  local driver = process_driver.new(stack, function(i)
+    return context.of(stack, sup, i, agent.backend, agent.secrets)
+  end)
+  sup = supervisor.new({ stack = stack, plan = plan, driver = driver, log = agent.log,
+    on_change = function(i) if agent.registrar then registrar_of.changed(agent.registrar, i) end end })
+  agent.supervisor = sup
+  return agent
+end
+
+--- Opens what the agent needs before anything starts; nil, message, exit code if it cannot.
+local function open(agent, stack)
+  local err
+  agent.secrets, err = secret.open(stack.dirs.state .. "/secrets")
+  if not agent.secrets then return nil, err, 1 end
+  local ok
+  ok, err = ports.assign(agent.supervisor.instances, stack.dirs.state)
+  if not ok then return nil, err, 1 end
+  agent.backend, err = open_backend(stack)
+  if not agent.backend then return nil, err, 4 end
+  agent.server, err = api.open(stack.dirs.run .. "/api.sock")
+  if not agent.server then return nil, err, 4 end
+  agent.registrar = registrar_of.new({ backend = agent.backend, name = stack.discovery.backend,
+    node = stack.node, ttl = stack.discovery.registrationTtl, log = agent.log })
+  return true
+end
+
+--- Ends what open() and run() began, in reverse.
+local function close(agent)
+  for _, running in ipairs(agent.tasks or {}) do running:cancel() end
+  if agent.signals then agent.signals:close() end
+  if agent.registrar_task then
+    registrar_of.close(agent.registrar)
+    if agent.registrar_task:join(FAREWELL) == nil then agent.registrar_task:cancel() end
+  end
+  if agent.server then agent.server:close() end
+  if agent.api_task then agent.api_task:join(1) end
+  if agent.backend then agent.backend:close() end
+end
+
+local function exit_code(agent)
+  if agent.failure then return 1, agent.failure end
+  return 0
+end
+
+local function live(agent, options)
+  agent.registrar_task = task.spawn(registrar_of.run, agent.registrar)
+  agent.api_task = task.spawn(api.run, agent, agent.server)
+  agent.on_signal = options.on_signal or agent.on_signal
+  local signal_task, signals = watch_signals(agent)
+  agent.signals = signals
+  agent.tasks = { signal_task, watch_guard(agent) }
+  if options.on_event then table.insert(agent.tasks, follow_events(agent, options.on_event)) end
+  if options.on_open then options.on_open(agent) end
+  local running = task.spawn(supervisor.run, agent.supervisor)
+  supervisor.command(agent.supervisor, "up", options.services)
+  local _, err, code = running:join()
+  if code == "failed" then agent.failure = "the supervisor failed: " .. tostring(err) end
+end
+
+--- Runs the agent of `stack` until it is told to stop. Waits. Options: services (names; default all),
+-- on_event(event, agent), on_open(agent) once its API answers, on_signal(name, verb), progress(text).
+-- Returns the exit code, and a message if it is not 0.
+function M.run(stack, options)
+  local progress = options.progress or log.info
+  local plan, problems = plan_of.build(stack)
+  if not plan then return 3, problems end
+  local ok, err, code = make_folders(stack)
+  if not ok then return 1, err end
+  local lock
+  lock, err, code = take_lock(stack)
+  if not lock then return code == "exists" and 1 or 1, err end
+  local held <close> = setmetatable({}, { __close = function() lock:close() end })
+  end_leftovers(stack, progress)
+  ok, err = install_packages(stack, plan, progress)
+  if not ok then return 1, err end
+  local agent = new_agent(stack, plan)
+  ok, err, code = open(agent, stack)
+  if not ok then
+    close(agent)
+    return code, err
+  end
+  live(agent, options)
+  close(agent)
+  return exit_code(agent)
+end
+
+return M

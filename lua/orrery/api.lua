@@ -1,0 +1,89 @@
+--- api -- HTTP over the agent's Unix socket: the state, the events, the commands.
+local core = require "orrery.core"
+local events = require "orrery.events"
+local snapshot = require "orrery.snapshot"
+local supervisor = require "orrery.supervisor"
+
+local M = {}
+
+local HEARTBEAT = 15
+local JSON = { ["Content-Type"] = "application/json" }
+local LINES = { ["Content-Type"] = "application/x-ndjson" }
+
+local function answer(request, status, value)
+  request:respond(status, JSON, core.json.encode(value) .. "\n")
+end
+
+local function lines_of(list)
+  local lines = {}
+  for n, event in ipairs(list) do lines[n] = core.json.encode(event) .. "\n" end
+  return table.concat(lines)
+end
+
+--- Streams what `queue` receives until the client goes away.
+local function stream(request, log, list)
+  local queue <close> = setmetatable({ events.follow(log) },
+    { __close = function(self) events.unfollow(log, self[1]) end })
+  local out = request:stream(200, LINES)
+  if not out then return end
+  local alive = list == "" or out:write(list)
+  while alive do
+    local event = queue[1]:pop(HEARTBEAT)
+    alive = out:write(event and core.json.encode(event) .. "\n" or "\n")
+  end
+  out:close()
+end
+
+local function get_events(agent, request)
+  local since = math.tointeger(tonumber(request.query.since or "0"))
+  if not since then return answer(request, 400, { error = "since must be a whole number" }) end
+  local list, message = events.since(agent.log, since)
+  if not list then return answer(request, 410, { error = message }) end
+  if request.query.follow == "1" then return stream(request, agent.log, lines_of(list)) end
+  request:respond(200, LINES, lines_of(list))
+end
+
+local function post(agent, request, verb)
+  local body, err = core.json.decode(request.body ~= "" and request.body or "{}")
+  if type(body) ~= "table" or (body.services ~= nil and type(body.services) ~= "table") then
+    return answer(request, 400, { error = "the body must be {\"services\": [names]}: " .. (err or "it is not") })
+  end
+  local names, message, code = supervisor.command(agent.supervisor, verb, body.services)
+  if not names then return answer(request, code == "closed" and 409 or 404, { error = message }) end
+  answer(request, 202, { seq = agent.log.seq, services = core.json.array(names) })
+end
+
+local VERBS = { up = true, start = true, stop = true, restart = true, down = true, kill = true }
+
+local function route(agent, request)
+  local path = request.path
+  if request.method == "GET" and path == "/v1/state" then
+    return answer(request, 200, snapshot.take(agent.supervisor, agent))
+  end
+  if request.method == "GET" and path == "/v1/events" then return get_events(agent, request) end
+  local verb = path:match("^/v1/(%l+)$")
+  if request.method == "POST" and verb and VERBS[verb] then return post(agent, request, verb) end
+  answer(request, 404, { error = ("there is no %s %s"):format(request.method, path) })
+end
+
+local function handle(agent, request)
+  local ok, err = xpcall(route, debug.traceback, agent, request)
+  if not ok then
+    core.log.error("api: " .. tostring(err))
+    pcall(answer, request, 500, { error = "internal error; the agent's log has it" })
+  end
+end
+
+--- Opens the socket. Returns the server, or nil, message, code.
+function M.open(path) return core.http.serve({ path = path, mode = 384 }) end
+
+--- Answers requests until the server closes. Waits.
+function M.run(agent, server)
+  while true do
+    local request = server:accept()
+    if not request then return end
+    core.task.spawn(handle, agent, request)
+  end
+end
+
+return M

@@ -1,0 +1,89 @@
+--- client -- how the command line and scripts talk to a running agent, over its Unix socket.
+local core = require "orrery.core"
+
+local M = {}
+
+local Client = {}
+Client.__index = Client
+
+local function request(client, method, path, body)
+  local answer, err, code = core.http.request({ method = method, url = "http://agent" .. path,
+    unixSocket = client.socket, body = body, timeout = 30, maxBytes = 64 * 1024 * 1024 })
+  if not answer then return nil, ("the agent at %s: %s"):format(client.socket, err), code end
+  local value
+  value, err = core.json.decode(answer.body)
+  if value == nil then return nil, ("the agent at %s: %s"):format(client.socket, err), "bad_reply" end
+  if answer.status >= 300 then
+    return nil, value.error or ("the agent answered %d"):format(answer.status),
+      answer.status == 404 and "not_found" or "invalid"
+  end
+  return value
+end
+
+--- The snapshot of /v1/state; or nil, message, code. Waits.
+function Client:state() return request(self, "GET", "/v1/state") end
+
+--- Posts a command ("up" "start" "stop" "restart" "down" "kill") for `services` (all if nil). Waits
+-- until the agent took it, not until it is done.
+function Client:post(verb, services)
+  local body = services and #services > 0 and { services = services } or {}
+  return request(self, "POST", "/v1/" .. verb, next(body) and core.json.encode(body) or "{}")
+end
+
+--- The events after options.since. With `follow` the iterator goes on until the agent ends. Returns
+-- an object {next = function(self, timeout), close}; next gives an event, or nil, message, code.
+function Client:events(options)
+  local stream, err, code = core.http.stream({ unixSocket = self.socket, timeout = 30,
+    url = ("http://agent/v1/events?since=%d&follow=%d"):format(options.since or 0, options.follow and 1 or 0) })
+  if not stream then return nil, err, code end
+  if stream.status ~= 200 then
+    local line = stream:line(5)
+    stream:close()
+    local value = line and core.json.decode(line)
+    return nil, value and value.error or ("the agent answered %d"):format(stream.status), "not_found"
+  end
+  local source = {}
+  function source.next(_, timeout)
+    while true do
+      local line, message, reason = stream:line(timeout)
+      if not line then return nil, message, reason end
+      if line ~= "" then return core.json.decode(line) end
+    end
+  end
+  function source.close() stream:close() end
+  return source
+end
+
+--- Waits until predicate(state) is true of the state, looking again at each event. Returns the state
+-- (and what the predicate gave); or nil, message, "timeout" or why the agent is gone.
+function Client:wait(predicate, timeout)
+  local deadline = core.time.monotonic() + timeout
+  local state, err, code = self:state()
+  if not state then return nil, err, code end
+  local source
+  source, err, code = self:events({ since = state.seq, follow = true })
+  if not source then return nil, err, code end
+  local closing <close> = setmetatable({}, { __close = function() source.close() end })
+  while true do
+    local result = predicate(state)
+    if result then return state, result end
+    local left = deadline - core.time.monotonic()
+    if left <= 0 then return nil, ("not so within %g s"):format(timeout), "timeout" end
+    local event, message, reason = source:next(left)
+    if not event and reason ~= "timeout" then return nil, message, reason end
+    state, err, code = self:state()
+    if not state then return nil, err, code end
+  end
+end
+
+--- A client of the agent that runs `stack`; nil, message, "refused" if none answers. Waits.
+function M.connect(stack)
+  local socket = stack.dirs.run .. "/api.sock"
+  local client = setmetatable({ socket = socket }, Client)
+  local state, err = client:state()
+  if state then return client, state end
+  return nil, ("no agent is running for stack '%s' (looked at %s: %s)"):format(stack.name, socket, err),
+    "refused"
+end
+
+return M

@@ -1,0 +1,64 @@
+--- context -- what the strings of a service are rendered with: its instance, the secrets, and the
+-- services it can name.
+local core = require "orrery.core"
+
+local M = {}
+
+local MAX_FOREIGN = 200
+
+--- The record of an instance of our own stack, known from its configuration before it runs.
+local function own_record(stack, i)
+  local service = i.service
+  return { service = service.name, id = i.id, node = stack.node, address = i.address, port = i.port,
+    scheme = service.scheme, did = i.did, tags = service.tags or {}, meta = service.meta or {},
+    url = i.url, status = i.health, source = "stack" }
+end
+
+--- What other stacks registered, read once.
+local function foreign_records(stack, backend)
+  local found = {}
+  local names = backend and backend:services() or {}
+  for n, name in ipairs(names) do
+    if n > MAX_FOREIGN then break end
+    if not stack.services[name] then found[name] = (backend:lookup(name)) end
+  end
+  return found
+end
+
+--- The render context of instance `i`. May wait (it asks the backend).
+function M.of(stack, supervisor, i, backend, secrets)
+  local foreign = foreign_records(stack, backend)
+  local context = { stack = stack, service = i.service, instance = i.id, port = i.port,
+    address = i.address, node = stack.node, dirs = i.service.dirs }
+
+  function context.lookup(name)
+    local instances = supervisor.by_service[name]
+    if not instances then return foreign[name] or {} end
+    local records = {}
+    for _, other in ipairs(instances) do records[#records + 1] = own_record(stack, other) end
+    return records
+  end
+
+  function context.reveal(secret, service, variable)
+    return secrets:resolve(secret, service, variable)
+  end
+
+  return context
+end
+
+--- A context without an agent, for commands that only look: no secret is revealed.
+function M.preview(stack, service, ports)
+  local supervisor = { by_service = {} }
+  for name, other in pairs(stack.services) do
+    supervisor.by_service[name] = {}
+    for _, id in ipairs(other.instances) do
+      table.insert(supervisor.by_service[name], { id = id, service = other, address = other.address,
+        port = ports and ports[id] or other.port ~= "auto" and other.port or nil, health = "unknown" })
+    end
+  end
+  local i = supervisor.by_service[service.name][1]
+  local hidden = { resolve = function() return "***" end }
+  return M.of(stack, supervisor, i, nil, hidden)
+end
+
+return M

@@ -1,0 +1,81 @@
+--- snapshot -- the whole state as one plain table: what /v1/state answers. Pure.
+local M = {}
+
+local function flags_of(i)
+  local flags = {}
+  for _, flag in ipairs({ "degraded", "impaired", "foreign", "pending" }) do
+    if i[flag] then flags[#flags + 1] = flag end
+  end
+  return flags
+end
+
+local function instance_view(i)
+  local checks = {}
+  for name, check in pairs(i.checks) do
+    checks[name] = { state = check.state, message = check.message, latency = check.latency,
+      role = check.role }
+  end
+  return {
+    id = i.id, pid = i.pid, address = i.address, port = i.port, url = i.url, desired = i.desired, state = i.state,
+    health = i.health, flags = flags_of(i), reason = i.reason, message = i.health_message,
+    since = i.since, restarts = i.restarts, exit = i.exit and i.exit.message, checks = checks,
+  }
+end
+
+local RANK = { failed = 1, blocked = 2, backoff = 3, stopping = 4, starting = 5, waiting = 6,
+  stopped = 7, running = 8, done = 9 }
+
+--- The instance that says most about its service: the one furthest from running.
+local function worst(instances)
+  local found = instances[1]
+  for _, i in ipairs(instances) do
+    if RANK[i.state] < RANK[found.state] then found = i end
+  end
+  return found
+end
+
+--- Whether an instance will not change by waiting a little longer; and whether it is as it should be.
+local function rest(i, checks_on)
+  if i.desired == "down" then return i.state == "stopped" or i.state == "failed", true end
+  if i.state == "running" then
+    if not checks_on or i.unchecked or i.health == "passing" then return true, true end
+    return i.health == "failing" or i.health == "flapping", false
+  end
+  if i.state == "done" then return true, true end
+  if i.state == "backoff" or i.state == "waiting" or i.state == "starting" then
+    return i.failures >= 3 and i.state ~= "waiting", false
+  end
+  return i.state == "failed" or i.state == "blocked", false
+end
+
+--- Everything about the stack and its agent.
+function M.take(sup, agent)
+  local settled, good = true, true
+  local services = {}
+  for _, name in ipairs(sup.plan.order) do
+    local instances = sup.by_service[name]
+    local service = sup.stack.services[name]
+    local views = {}
+    for _, i in ipairs(instances) do
+      views[#views + 1] = instance_view(i)
+      local resting, fine = rest(i, sup.checks_on)
+      settled, good = settled and resting, good and fine
+    end
+    local i = worst(instances)
+    local dependencies = {}
+    for dependency in pairs(service.dependencies) do dependencies[#dependencies + 1] = dependency end
+    table.sort(dependencies)
+    services[#services + 1] = {
+      name = name, type = service.type, external = service.external or false,
+      wave = sup.plan.services[name] and sup.plan.services[name].wave, desired = i.desired,
+      state = i.state, health = i.health, flags = flags_of(i), reason = i.reason,
+      message = i.health_message, url = i.url, dependencies = dependencies, instances = views,
+    }
+  end
+  return { epoch = agent.epoch, seq = sup.log.seq, stack = sup.stack.name, file = sup.stack.file,
+    node = sup.stack.node, agent = { pid = agent.pid, version = agent.version,
+      startedAt = agent.started_at, stopping = sup.ending }, settled = settled, good = good,
+    services = services }
+end
+
+return M

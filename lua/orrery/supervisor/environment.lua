@@ -1,0 +1,78 @@
+--- environment -- what a child process gets: a clean environment, and the user it runs as.
+local core = require "orrery.core"
+local formats = require "orrery.formats"
+local package_of = require "orrery.package"
+
+local file, process = core.file, core.process
+
+local M = {}
+
+local SERVICE_USER = "atproto"
+local PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+--- The user a service runs as; nil for our own. As root that is `atproto` unless the service says
+-- otherwise.
+function M.user_of(service)
+  if process.user().uid ~= 0 then return service.user end
+  return service.user or SERVICE_USER
+end
+
+local function base(service, folders)
+  local name = M.user_of(service)
+  local user = name and process.lookup_user(name)
+  if name and not user then
+    return nil, ("user '%s' does not exist on this machine; `make install` makes it, or set services.%s.user")
+      :format(name, service.name)
+  end
+  user = user or process.user()
+  local path = process.env("PATH") or PATH
+  for n = #folders, 1, -1 do path = folders[n] .. ":" .. path end
+  return { PATH = path, HOME = user.home, USER = name or user.name, LANG = process.env("LANG") or "C.UTF-8",
+    TZ = process.env("TZ") }
+end
+
+local function shout(name) return (name:upper():gsub("[^%w]", "_")) end
+
+--- ATPROTO_SERVICE_* of one instance record.
+local function add_record(env, name, record)
+  local prefix = "ATPROTO_SERVICE_" .. shout(name) .. "_"
+  env[prefix .. "URL"] = record.url
+  env[prefix .. "ADDRESS"] = record.address
+  env[prefix .. "PORT"] = record.port and ("%d"):format(record.port)
+  env[prefix .. "SCHEME"] = record.scheme
+  env[prefix .. "DID"] = record.did
+  env[prefix .. "TAGS"] = record.tags and #record.tags > 0 and table.concat(record.tags, ",") or nil
+end
+
+--- Reads a service's envFile into `env`; a name that `env` sets itself wins later.
+local function add_file(env, service, rendered)
+  local path = rendered.envFile or service.envFile
+  if not path then return true end
+  if path:sub(1, 1) ~= "/" then path = service.dirs.config .. "/" .. path end
+  local text, err = file.read(path)
+  if not text then return nil, ("services.%s.envFile: %s"):format(service.name, err) end
+  local values, message, line = formats.get("env").read(text)
+  if not values then
+    return nil, ("%s:%s: %s"):format(path, line or "?", message)
+  end
+  for key, value in pairs(values) do env[key] = value end
+  return true
+end
+
+--- The environment of an instance: PATH HOME USER LANG TZ, the addresses of what it depends on, its
+-- envFile, then its env. nil and a message if a part is missing.
+function M.build(_, service, rendered, context)
+  local env, err = base(service, package_of.path_for and package_of.path_for(context.stack, service) or {})
+  if not env then return nil, err end
+  for name in pairs(service.dependencies) do
+    local record = context.lookup(name)[1]
+    if record then add_record(env, name, record) end
+  end
+  local ok
+  ok, err = add_file(env, service, rendered)
+  if not ok then return nil, err end
+  for key, value in pairs(rendered.env or {}) do env[key] = tostring(value) end
+  return env
+end
+
+return M

@@ -1,0 +1,71 @@
+--- health -- the checks of an instance: opened when it starts, closed when it ends, and put together
+-- into the one health that its dependents wait for.
+local core = require "orrery.core"
+
+local M = {}
+
+--- Whether instance `i` has a check that decides when it is ready.
+function M.has_ready(_, i)
+  for _, check in pairs(i.service.healthChecks or {}) do
+    if (check.role or "ready") == "ready" then return true end
+  end
+  return false
+end
+
+--- A copy of `spec` with what the schedule needs: until it first passes, an instance has its start
+-- budget, in which failures do not count.
+local function with_schedule(spec, budget)
+  local copy = {}
+  for key, value in pairs(spec) do copy[key] = value end
+  copy.role = nil
+  copy.startPeriod = copy.startPeriod or budget
+  return copy
+end
+
+local function watch(handle, name, tell)
+  while true do
+    local verdict = handle:next()
+    if not verdict then return end
+    tell({ kind = "check", name = name, state = verdict.state, message = verdict.message,
+      latency = verdict.latency })
+  end
+end
+
+--- Starts the rendered checks `specs` of `i`; each transition becomes a fact for `tell`.
+function M.open(_, i, specs, tell)
+  for name, spec in pairs(specs or {}) do
+    local handle = core.check.start(with_schedule(spec, i.budget))
+    i.checks[name] = { role = spec.role or "ready", state = "unknown", handle = handle,
+      watcher = core.task.spawn(watch, handle, name, tell) }
+  end
+end
+
+--- Ends all checks of `i`.
+function M.close(i)
+  for _, check in pairs(i.checks) do
+    check.watcher:cancel()
+    check.handle:close()
+  end
+  i.checks = {}
+end
+
+--- The health of `i` and the words of the check that decided it.
+function M.combine(i)
+  local worst, message = "passing", nil
+  local rank = { passing = 0, unknown = 1, flapping = 2, failing = 3 }
+  local names = {}
+  for name in pairs(i.checks) do names[#names + 1] = name end
+  table.sort(names)
+  local any = false
+  for _, name in ipairs(names) do
+    local check = i.checks[name]
+    if check.role == "ready" then
+      any = true
+      if rank[check.state] > rank[worst] then worst, message = check.state, check.message end
+      message = message or check.message
+    end
+  end
+  return any and worst or "unknown", message
+end
+
+return M

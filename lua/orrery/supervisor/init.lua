@@ -1,0 +1,350 @@
+--- supervisor -- moves observed state to desired state, through the one machine of machine.lua.
+--
+-- One task owns every instance. Facts (started, exited, a check's verdict) and commands reach it
+-- through a queue; nothing else writes an instance. After each fact it asks machine.step() about
+-- every instance, in start order, until no instance has anything left to do.
+local core = require "orrery.core"
+local events = require "orrery.events"
+local gate = require "orrery.supervisor.gate"
+local health = require "orrery.supervisor.health"
+local machine = require "orrery.supervisor.machine"
+
+local M = {}
+
+local AT_REST = { stopped = true, failed = true, done = true, backoff = true, waiting = true, blocked = true }
+
+local function new_instance(stack, service, id, order)
+  local coordination = stack.coordination
+  return {
+    id = id, service = service, order = order, oneshot = service.oneshot,
+    desired = "down", state = "stopped", health = "unknown", reason = "",
+    since = core.time.now(), generation = 0, failures = 0, restarts = 0, failed_at = {}, checks = {},
+    restart = service.restart, on_dependency_failure = service.onDependencyFailure,
+    budget = service.dependencyTimeout or coordination.dependencyTimeout,
+    address = service.address, port = service.port,
+  }
+end
+
+--- Makes a supervisor. `options`: stack, plan (plan.build), driver, log (events), on_change(instance)
+-- called when a state or health changed (it must not wait), check_specs (from health.specs).
+function M.new(options)
+  local sup = {
+    stack = options.stack, plan = options.plan, driver = options.driver, log = options.log,
+    on_change = options.on_change, queue = core.task.queue(),
+    checks_on = options.stack.coordination.enableHealthChecks ~= false,
+    instances = {}, by_service = {}, by_id = {}, ending = false, ended = false,
+  }
+  for order, name in ipairs(options.plan.order) do
+    local service = options.stack.services[name]
+    sup.by_service[name] = {}
+    for _, id in ipairs(service.instances) do
+      local i = new_instance(options.stack, service, id, order)
+      i.unchecked = service.external and not next(service.healthChecks or {})
+      table.insert(sup.instances, i)
+      table.insert(sup.by_service[name], i)
+      sup.by_id[id] = i
+    end
+  end
+  sup.dependents = {}
+  for name, service in pairs(options.stack.services) do
+    for dependency in pairs(service.dependencies) do
+      sup.dependents[dependency] = sup.dependents[dependency] or {}
+      table.insert(sup.dependents[dependency], name)
+    end
+  end
+  return sup
+end
+
+local function of(sup) return function(name) return sup.by_service[name] or {} end end
+
+local function dropped_of(sup, name)
+  return sup.plan.dropped and sup.plan.dropped[name] or {}
+end
+
+--- Nothing that was told to stop, and that depends on i, is still there.
+local function may_stop(sup, i)
+  for _, name in ipairs(sup.dependents[i.service.name] or {}) do
+    if not dropped_of(sup, name)[i.service.name] and i.service.dependencies[name] == nil then
+      for _, other in ipairs(sup.by_service[name] or {}) do
+        if other.desired == "down" and not AT_REST[other.state] then return false end
+      end
+    end
+  end
+  return true
+end
+
+local function may_retry(i, now)
+  local recent = 0
+  for _, at in ipairs(i.failed_at) do
+    if now - at < i.restart.window then recent = recent + 1 end
+  end
+  return recent < i.restart.max
+end
+
+local function world_of(sup, i, now)
+  local waited = now - (i.waiting_since or now)
+  return {
+    now = now,
+    gate = gate.look(i, of(sup), dropped_of(sup, i.service.name), sup.checks_on, waited),
+    may_stop = may_stop(sup, i),
+    may_retry = may_retry(i, now),
+    budget_over = i.started_at ~= nil and now - i.started_at >= i.budget,
+  }
+end
+
+local function emit(sup, i, kind, fields)
+  fields.type, fields.service, fields.instance = kind, i.service.name, i.id
+  events.add(sup.log, fields)
+end
+
+local function set_health(sup, i, value, message)
+  i.health_message = message
+  if i.health == value then return end
+  local before = i.health
+  i.health = value
+  if value == "passing" then
+    i.planned = nil
+    i.healthy_since = core.time.monotonic()
+  end
+  emit(sup, i, "health", { from = before, to = value, reason = message })
+  if sup.on_change then sup.on_change(i) end
+end
+
+--- The only writer of an instance's state.
+local function set_state(sup, i, transition)
+  local before = i.state
+  i.state, i.reason, i.since = transition.to, transition.reason, core.time.now()
+  if transition.to == "failed" then i.planned = nil end
+  emit(sup, i, "state", { from = before, to = i.state, reason = i.reason })
+  if sup.on_change then sup.on_change(i) end
+end
+
+local function set_flag(sup, i, flag, why)
+  if (i[flag] and true or false) == (why and true or false) then return end
+  i[flag] = why or nil
+  emit(sup, i, "flag", { flag = flag, to = why and "set" or "cleared", reason = why or "" })
+end
+
+--- Hands a fact about instance `id` to the supervisor; may be called from any task.
+function M.tell(sup, id, generation, fact)
+  fact.id, fact.generation = id, generation
+  sup.queue:push(fact)
+end
+
+local function teller(sup, i)
+  local id, generation = i.id, i.generation
+  return function(fact) M.tell(sup, id, generation, fact) end
+end
+
+local actions = {}
+
+function actions.wait(_, i)
+  i.waiting_since = core.time.monotonic()
+  i.exit, i.start_error, i.spawned, i.again, i.failed_live, i.live = nil, nil, nil, nil, nil, nil
+end
+
+function actions.start(sup, i)
+  i.generation = i.generation + 1
+  i.exit, i.start_error, i.spawned, i.again, i.foreign = nil, nil, nil, nil, nil
+  i.started_at = core.time.monotonic()
+  i.waits_for_check = sup.checks_on and i.service.readyWhen ~= "started"
+    and health.has_ready(sup, i)
+  sup.driver.start(sup, i, teller(sup, i))
+end
+
+function actions.stop(sup, i)
+  i.again = nil
+  sup.driver.stop(i, teller(sup, i))
+end
+
+function actions.hold(sup, i)
+  i.held = i.reason
+  actions.stop(sup, i)
+end
+
+function actions.stop_failed(sup, i)
+  i.failed_live = true
+  actions.stop(sup, i)
+end
+
+function actions.backoff(_, i)
+  local now = core.time.monotonic()
+  if i.healthy_since and now - i.healthy_since >= 60 then i.failures = 0 end
+  i.failures, i.restarts = i.failures + 1, i.restarts + 1
+  i.healthy_since = nil
+  table.insert(i.failed_at, now)
+  if #i.failed_at > i.restart.max then table.remove(i.failed_at, 1) end
+  i.next_start = now + machine.delay(i.restart, i.failures, math.random())
+end
+
+local facts = {}
+
+--- The driver started it: {pid =, checks = rendered check specs, url =}.
+function facts.started(sup, i, fact)
+  i.spawned, i.pid, i.url = true, fact.pid, fact.url
+  if sup.checks_on and not i.oneshot then health.open(sup, i, fact.checks, teller(sup, i)) end
+end
+
+function facts.start_error(_, i, fact)
+  i.start_error = fact
+  i.foreign = fact.foreign
+end
+
+function facts.exited(sup, i, fact)
+  health.close(i)
+  i.exit, i.pid = fact, nil
+  set_health(sup, i, "unknown", fact.message)
+end
+
+--- A check changed its mind: {name, state, message, latency}.
+function facts.check(sup, i, fact)
+  local check = i.checks[fact.name]
+  if not check then return end
+  check.state, check.message, check.latency = fact.state, fact.message, fact.latency
+  if check.role == "live" then
+    i.live = fact.state == "passing" or nil
+    if fact.state == "failing" then i.live, i.live_message = false, fact.message end
+  end
+  set_health(sup, i, health.combine(i))
+end
+
+local commands = {}
+
+local function each(sup, names, act)
+  for _, name in ipairs(names) do
+    for _, i in ipairs(sup.by_service[name] or {}) do act(i) end
+  end
+  return names
+end
+
+local function edges_of(sup)
+  return sup.plan.graph
+end
+
+function commands.up(sup, names)
+  local wanted = (names and #names > 0) and core.graph.needs(edges_of(sup), names) or sup.plan.order
+  return each(sup, wanted, function(i) i.desired, i.held = "up", nil end)
+end
+
+function commands.start(sup, names)
+  local wanted = commands.up(sup, names)
+  each(sup, wanted, function(i)
+    if i.state == "failed" or i.state == "done" or i.state == "backoff" then i.again = true end
+    if i.state == "failed" then i.failed_at, i.failures = {}, 0 end
+  end)
+  return wanted
+end
+
+function commands.stop(sup, names)
+  local wanted = {}
+  for _, name in ipairs(names) do wanted[#wanted + 1] = name end
+  for _, name in ipairs(core.graph.dependents(edges_of(sup), names)) do
+    wanted[#wanted + 1] = name
+  end
+  return each(sup, wanted, function(i) i.desired = "down" end)
+end
+
+function commands.restart(sup, names)
+  return each(sup, names, function(i)
+    i.desired, i.held, i.again, i.planned = "up", nil, true, true
+    i.failed_at, i.failures = {}, 0
+    if i.state == "stopped" or i.state == "waiting" or i.state == "blocked" then i.again = nil end
+  end)
+end
+
+function commands.down(sup)
+  sup.ending = true
+  return each(sup, sup.plan.order, function(i) i.desired = "down" end)
+end
+
+--- Kills what still runs: the second Ctrl-C.
+function commands.kill(sup)
+  commands.down(sup)
+  return each(sup, sup.plan.order, function(i) sup.driver.kill(i) end)
+end
+
+--- Carries out a command: "up" "start" "stop" "restart" "down" "kill". Returns the names of the services it
+-- concerns, or nil, message, "not_found". Only the supervisor's own queue reaches the instances; this waits for it.
+function M.command(sup, verb, names)
+  for _, name in ipairs(names or {}) do
+    if not sup.by_service[name] then
+      local known = table.concat(sup.plan.order, ", ")
+      return nil, ("there is no service '%s'; the services are: %s"):format(name, known), "not_found"
+    end
+  end
+  if sup.ending and verb ~= "down" and verb ~= "kill" then
+    return nil, "the stack is stopping; start it again with `orrery up` when it has ended", "closed"
+  end
+  local answer = core.task.queue()
+  sup.queue:push({ command = verb, names = names or {}, answer = answer })
+  return answer:pop()
+end
+
+local function take(sup, fact)
+  if fact.command then
+    fact.answer:push(commands[fact.command](sup, fact.names))
+    return
+  end
+  local i = sup.by_id[fact.id]
+  if i and i.generation == fact.generation then facts[fact.kind](sup, i, fact) end
+end
+
+local function update_flags(sup, i, world)
+  local running = i.state == "running" or (i.state == "starting" and i.spawned)
+  set_flag(sup, i, "degraded", running and world.gate.degraded)
+  set_flag(sup, i, "impaired", running and world.gate.impaired)
+end
+
+--- Steps every instance until none moves. An instance that moved may free others, so it goes round again.
+local function settle(sup)
+  local moved = true
+  while moved do
+    moved = false
+    for _, i in ipairs(sup.instances) do
+      local world = world_of(sup, i, core.time.monotonic())
+      local transition = machine.step(i, world)
+      if transition then
+        moved = true
+        set_state(sup, i, transition)
+        if transition.action then actions[transition.action](sup, i) end
+      end
+      update_flags(sup, i, world)
+    end
+  end
+end
+
+--- Seconds until time alone changes something; nil if only a fact can.
+local function next_wake(sup)
+  local now, wake = core.time.monotonic(), nil
+  for _, i in ipairs(sup.instances) do
+    local at
+    if i.state == "backoff" then at = i.next_start
+    elseif i.state == "waiting" then at = i.waiting_since + i.budget
+    elseif i.state == "starting" and i.spawned then at = i.started_at + i.budget end
+    if at and at >= now and (not wake or at < wake) then wake = at end
+  end
+  return wake and math.max(wake - now, 0) + 0.001
+end
+
+local function all_stopped(sup)
+  for _, i in ipairs(sup.instances) do
+    if i.desired == "up" or i.state ~= "stopped" then return false end
+  end
+  return true
+end
+
+--- Runs until everything has stopped after a "down" command. Waits.
+function M.run(sup)
+  repeat
+    settle(sup)
+    if sup.ending and all_stopped(sup) then break end
+    local fact = sup.queue:pop(next_wake(sup))
+    while fact do
+      take(sup, fact)
+      fact = #sup.queue > 0 and sup.queue:pop() or nil
+    end
+  until false
+  sup.ended = true
+end
+
+return M

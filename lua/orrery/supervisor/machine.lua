@@ -1,0 +1,121 @@
+--- machine -- the one state machine of an instance: what it does next. Pure: no clock, no I/O.
+--
+-- step(i, world) looks at the facts that the supervisor recorded in the instance `i` and at the
+-- world it was given, and returns the next transition {to =, reason =, action =} or nil. The
+-- supervisor applies it and asks again, until nothing is left to do. See README.md for the picture.
+--
+-- Facts in `i` (written by the supervisor only):
+--   desired    "up" or "down": what commands asked for
+--   held       a reason not to start although desired up (onDependencyFailure = "stop")
+--   again      a restart was asked for
+--   spawned    the driver reported the instance as started
+--   start_error {message, foreign, fatal}  the driver could not start it
+--   exit       {code | signal, message}  it ended
+--   failures   how often in a row it failed; next_start is when backoff ends
+--   health     "unknown" "passing" "failing" "flapping"
+--   live       false once a check of role live failed
+-- World: now, gate {open, blocked, why, degraded, impaired, lost}, may_stop, budget_over, may_retry.
+local M = {}
+
+local function to(state, reason, action) return { to = state, reason = reason, action = action } end
+
+local function fails(i, message, world)
+  if i.restart.policy == "never" then return to("failed", message .. "; restart policy is never") end
+  if not world.may_retry then
+    return to("failed", ("%s; failed %d times within %g s"):format(message, i.restart.max,
+      i.restart.window))
+  end
+  return to("backoff", message, "backoff")
+end
+
+--- What an exit that nobody asked for leads to.
+local function after_exit(i, world)
+  local good = i.exit.ok
+  if i.oneshot then
+    if good then return to("done", i.exit.message) end
+    return fails(i, i.exit.message, world)
+  end
+  if good and i.restart.policy ~= "always" then return to("done", i.exit.message) end
+  return fails(i, i.exit.message, world)
+end
+
+local states = {}
+
+function states.stopped(i)
+  if i.desired == "up" and not i.held then return to("waiting", "start was asked for", "wait") end
+end
+
+function states.waiting(i, world)
+  if i.desired == "down" then return to("stopped", "stop was asked for") end
+  if i.held then return to("stopped", i.held) end
+  if world.gate.open then
+    return to("starting", world.gate.degraded and world.gate.why or "its dependencies are met", "start")
+  end
+  if world.gate.blocked and i.state == "waiting" then return to("blocked", world.gate.why) end
+end
+states.blocked = states.waiting
+
+function states.starting(i, world)
+  if i.start_error then
+    local problem = i.start_error
+    if problem.fatal then return to("failed", problem.message) end
+    return fails(i, problem.message, world)
+  end
+  if i.exit then return after_exit(i, world) end
+  if i.desired == "down" then return world.may_stop and to("stopping", "stop was asked for", "stop") end
+  if i.again then return to("stopping", "restart was asked for", "stop") end
+  if not i.spawned then return nil end
+  if i.oneshot then return nil end
+  if not i.waits_for_check then return to("running", "started") end
+  if i.health == "passing" then return to("running", "ready") end
+  if world.budget_over then
+    return to("running", ("not ready within %g s: %s"):format(i.budget, i.health_message or "no verdict yet"))
+  end
+end
+
+function states.running(i, world)
+  if i.exit then return after_exit(i, world) end
+  if i.desired == "down" then
+    return world.may_stop and to("stopping", "stop was asked for", "stop") or nil
+  end
+  if i.again then return to("stopping", "restart was asked for", "stop") end
+  local lost = world.gate.lost
+  if lost and i.on_dependency_failure == "restart" then
+    return to("stopping", "restarting: " .. lost, "stop")
+  end
+  if lost and i.on_dependency_failure == "stop" then return to("stopping", lost, "hold") end
+  if i.live == false and not world.gate.impaired then
+    return to("stopping", "its live check fails: " .. (i.live_message or ""), "stop_failed")
+  end
+end
+
+function states.stopping(i, world)
+  if not i.exit then return nil end
+  if i.desired == "down" then return to("stopped", i.exit.message) end
+  if i.held then return to("stopped", i.held) end
+  if i.failed_live then return fails(i, "its live check failed", world) end
+  return to("waiting", "stopped, to start again", "wait")
+end
+
+function states.backoff(i, world)
+  if i.desired == "down" then return to("stopped", "stop was asked for") end
+  if i.again or world.now >= i.next_start then return to("waiting", "trying again", "wait") end
+end
+
+function states.failed(i)
+  if i.desired == "down" then return to("stopped", "stop was asked for") end
+  if i.again then return to("waiting", "start was asked for", "wait") end
+end
+states.done = states.failed
+
+--- The next transition of instance `i`, or nil.
+function M.step(i, world) return states[i.state](i, world) or nil end
+
+--- Seconds until the next start after `failures` failures in a row: 0.5 s doubling to 60 s (or
+-- restart.backoff = {first, longest}), spread by `random` (0 to 1) over 75 % to 125 %.
+function M.delay(restart, failures, random)
+  local first, longest = restart.backoff[1], restart.backoff[2]
+  return math.min(longest, first * 2 ^ math.min(failures - 1, 30)) * (0.75 + random / 2)
+end
+
+return M

@@ -1,0 +1,194 @@
+--- process -- the driver that runs instances as processes of the guard.
+--
+-- start() and stop() return at once; what came of it is told as a fact: `started`, `start_error` or
+-- `exited`. An external or embedded service has no process: it starts and ends at once.
+local core = require "orrery.core"
+local environment = require "orrery.supervisor.environment"
+local render = require "orrery.render"
+
+local file, process, task = core.file, core.process, core.task
+
+local M = {}
+
+local HOOK_TIMEOUT = 300
+
+local function start_error(message, fields)
+  local problem = { kind = "start_error", message = message }
+  for key, value in pairs(fields or {}) do problem[key] = value end
+  return problem
+end
+
+--- The words of an exit, with the last line the process wrote.
+local function describe(status, tail)
+  local text = status.signal and ("killed by signal " .. status.signal)
+    or ("exited with code %d"):format(status.code)
+  local last = tail and tail[#tail]
+  return last and ("%s; its last line: %s"):format(text, last) or text
+end
+
+local function make_folders(driver, service)
+  local owner = environment.user_of(service)
+  for _, folder in ipairs({ service.dirs.data, service.dirs.config }) do
+    local ok, err = file.mkdir(folder, 448 + 40, { owner = owner })
+    if not ok then return nil, err end
+  end
+  return file.mkdir(driver.stack.dirs.logs, 488)
+end
+
+local function problems_text(problems)
+  if type(problems) == "string" then return problems end
+  if problems.message then return problems.message end
+  local lines = {}
+  for _, problem in ipairs(problems) do
+    lines[#lines + 1] = problem.path and (problem.path .. ": " .. problem.message) or problem.message
+  end
+  return table.concat(lines, "; ")
+end
+
+local function run_hook(rendered, env, user)
+  local hook = rendered.hooks and rendered.hooks.beforeStart
+  if not hook then return true end
+  local result, err = process.run({ argv = hook, env = env, cwd = rendered.cwd, user = user,
+    timeout = HOOK_TIMEOUT })
+  if not result then return nil, "hooks.beforeStart: " .. err end
+  if result.timedOut then
+    return nil, ("hooks.beforeStart: still running after %d s, and was ended"):format(HOOK_TIMEOUT)
+  end
+  if result.code ~= 0 then
+    return nil, ("hooks.beforeStart (%s): %s"):format(hook[1],
+      describe(result, { (result.stderr ~= "" and result.stderr or result.stdout) }))
+  end
+  return true
+end
+
+--- Whether the port is free; else why not, naming who has it.
+local function port_problem(i)
+  if not i.port then return nil end
+  local bind = i.service.bind
+  if core.net.can_bind(bind, i.port) then return nil end
+  local owner = core.net.listener(i.port)
+  local who = owner and owner.pid and ("%s (pid %d)"):format(owner.name or "a process", owner.pid)
+    or "another process"
+  return ("port %d on %s is already taken by %s, which is not ours; stop it, or set services.%s.port to a free port")
+    :format(i.port, bind, who, i.service.name)
+end
+
+--- Everything before the process itself: folders, files, hook, port. Returns the rendered service
+-- and its environment; or nil and the fact that tells why not.
+local function prepare(driver, i)
+  local service = i.service
+  local ok, err = make_folders(driver, service)
+  if not ok then return nil, start_error(err, { fatal = true }) end
+  local context = driver.context(i)
+  local rendered, problems = render.service(driver.stack, service.name, context)
+  if not rendered then return nil, start_error(problems_text(problems), { fatal = true }) end
+  if not rendered.exec then return rendered end
+  local files
+  files, problems = render.files(driver.stack, service.name, context)
+  if not files then return nil, start_error(problems_text(problems), { fatal = true }) end
+  ok, err = render.write(files)
+  if not ok then return nil, start_error(problems_text(err), { fatal = true }) end
+  local env
+  env, err = environment.build(driver.stack, service, rendered, context)
+  if not env then return nil, start_error(err, { fatal = true }) end
+  local taken = port_problem(i)
+  if taken then return nil, start_error(taken, { fatal = true, foreign = taken }) end
+  ok, err = run_hook(rendered, env, environment.user_of(service))
+  if not ok then return nil, start_error(err) end
+  return rendered, nil, env
+end
+
+local function watch_exit(run, tell)
+  local status = run.process:wait()
+  run.ended = true
+  tell({ kind = "exited", ok = status.code == 0, code = status.code, signal = status.signal,
+    message = describe(status, run.process:tail(1)) })
+end
+
+local function spawn(driver, i, rendered, env)
+  local service = i.service
+  local argv = {}
+  for n, word in ipairs(rendered.exec) do argv[n] = word end
+  if argv[1]:sub(1, 2) == "./" or argv[1]:sub(1, 3) == "../" then
+    argv[1] = driver.stack.dir .. "/" .. argv[1]
+  end
+  return process.spawn({ argv = argv, env = env, cwd = rendered.cwd or service.dirs.data,
+    user = environment.user_of(service), group = service.group, umask = service.umask,
+    limits = service.limits, deathSignal = service.stop.signal,
+    instance = driver.stack.dirs.state .. "#" .. i.id,
+    log = { path = driver.stack.dirs.logs .. "/" .. i.id .. ".log",
+      maxBytes = service.logs and service.logs.maxBytes, keep = service.logs and service.logs.keep } })
+end
+
+local function start(driver, i, run, tell)
+  local rendered, problem, env = prepare(driver, i)
+  if not rendered then return tell(problem) end
+  run.rendered = rendered
+  if i.service.external or i.service.embedded then
+    return tell({ kind = "started", checks = rendered.healthChecks, url = rendered.url })
+  end
+  if not rendered.exec then
+    return tell(start_error(("services.%s has no exec, and its type '%s' gives none")
+      :format(i.service.name, i.service.type), { fatal = true }))
+  end
+  run.spawning = true
+  local child, err, code = spawn(driver, i, rendered, env)
+  run.spawning = false
+  if not child then
+    return tell(start_error(err, { fatal = code == "not_found" or code == "denied" }))
+  end
+  run.process = child
+  task.spawn(watch_exit, run, tell)
+  tell({ kind = "started", pid = child.pid, checks = rendered.healthChecks, url = rendered.url })
+  if run.stop then M.stop(driver, i, tell) end
+end
+
+--- Signals, waits for the deadline, kills. The exit itself is told by watch_exit.
+local function end_process(run, stop)
+  if stop.command then
+    process.run({ argv = stop.command, timeout = stop.timeout })
+  else
+    run.process:signal(stop.signal)
+  end
+  if not run.process:wait(stop.timeout) then run.process:kill() end
+end
+
+function M.stop(_, i, tell)
+  local run = i.run
+  if run.process then
+    if not run.ended and not run.ender then
+      run.ender = task.spawn(end_process, run, (run.rendered and run.rendered.stop) or i.service.stop)
+    end
+  elseif run.spawning then
+    run.stop = true
+  else
+    run.starter:cancel()
+    tell({ kind = "exited", ok = true, code = 0, message = "stopped" })
+  end
+end
+
+--- Makes the driver. `context(i)` gives the render context of an instance.
+function M.new(stack, context)
+  local driver = { stack = stack, context = context }
+
+  function driver.start(_, i, tell)
+    local run = {}
+    i.run = run
+    run.starter = task.spawn(function()
+      local ok, err = xpcall(start, debug.traceback, driver, i, run, tell)
+      if not ok and err ~= "cancelled" and not tostring(err):find("cancelled", 1, true) then
+        tell(start_error("cannot start: " .. tostring(err), { fatal = true }))
+      end
+    end)
+  end
+
+  function driver.stop(i, tell) M.stop(driver, i, tell) end
+
+  function driver.kill(i)
+    if i.run and i.run.process and not i.run.ended then i.run.process:kill() end
+  end
+
+  return driver
+end
+
+return M
