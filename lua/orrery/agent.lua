@@ -161,6 +161,19 @@ local function live(agent, options)
   if code == "failed" then agent.failure = "the supervisor failed: " .. tostring(err) end
 end
 
+local function run_locked(stack, plan, options, progress)
+  end_leftovers(stack, progress)
+  local ok, err = install_packages(stack, plan, progress)
+  if not ok then return 1, err end
+  local code
+  local agent = new_agent(stack, plan)
+  ok, err, code = open(agent, stack)
+  if ok then live(agent, options) end
+  close(agent)
+  if not ok then return code, err end
+  return exit_code(agent)
+end
+
 --- Runs the agent of `stack` until it is told to stop. Waits. Options: services (names; default all),
 -- on_event(event, agent), on_open(agent) once its API answers, on_signal(name, verb), progress(text).
 -- Returns the exit code, and a message if it is not 0.
@@ -168,24 +181,14 @@ function M.run(stack, options)
   local progress = options.progress or log.info
   local plan, problems = plan_of.build(stack)
   if not plan then return 3, problems end
-  local ok, err, code = make_folders(stack)
+  local ok, err = make_folders(stack)
   if not ok then return 1, err end
   local lock
-  lock, err, code = take_lock(stack)
-  if not lock then return code == "exists" and 1 or 1, err end
-  local held <close> = setmetatable({}, { __close = function() lock:close() end })
-  end_leftovers(stack, progress)
-  ok, err = install_packages(stack, plan, progress)
-  if not ok then return 1, err end
-  local agent = new_agent(stack, plan)
-  ok, err, code = open(agent, stack)
-  if not ok then
-    close(agent)
-    return code, err
-  end
-  live(agent, options)
-  close(agent)
-  return exit_code(agent)
+  lock, err = take_lock(stack)
+  if not lock then return 1, err end
+  local exit, message = run_locked(stack, plan, options, progress)
+  lock:close()
+  return exit, message
 end
 
 return M

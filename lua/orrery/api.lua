@@ -20,17 +20,17 @@ local function lines_of(list)
   return table.concat(lines)
 end
 
---- Streams what `queue` receives until the client goes away.
+--- Streams `list` and then every new event until the client goes away.
 local function stream(request, log, list)
-  local queue <close> = setmetatable({ events.follow(log) },
-    { __close = function(self) events.unfollow(log, self[1]) end })
   local out = request:stream(200, LINES)
   if not out then return end
+  local queue = events.follow(log)
   local alive = list == "" or out:write(list)
   while alive do
-    local event = queue[1]:pop(HEARTBEAT)
+    local event = queue:pop(HEARTBEAT)
     alive = out:write(event and core.json.encode(event) .. "\n" or "\n")
   end
+  events.unfollow(log, queue)
   out:close()
 end
 

@@ -54,6 +54,19 @@ function Client:events(options)
   return source
 end
 
+local function wait_on(client, source, state, predicate, deadline, timeout)
+  while true do
+    local result = predicate(state)
+    if result then return state, result end
+    local left = deadline - core.time.monotonic()
+    if left <= 0 then return nil, ("not so within %g s"):format(timeout), "timeout" end
+    local event, err, code = source:next(left)
+    if not event and code ~= "timeout" then return nil, err, code end
+    state, err, code = client:state()
+    if not state then return nil, err, code end
+  end
+end
+
 --- Waits until predicate(state) is true of the state, looking again at each event. Returns the state
 -- (and what the predicate gave); or nil, message, "timeout" or why the agent is gone.
 function Client:wait(predicate, timeout)
@@ -63,17 +76,9 @@ function Client:wait(predicate, timeout)
   local source
   source, err, code = self:events({ since = state.seq, follow = true })
   if not source then return nil, err, code end
-  local closing <close> = setmetatable({}, { __close = function() source.close() end })
-  while true do
-    local result = predicate(state)
-    if result then return state, result end
-    local left = deadline - core.time.monotonic()
-    if left <= 0 then return nil, ("not so within %g s"):format(timeout), "timeout" end
-    local event, message, reason = source:next(left)
-    if not event and reason ~= "timeout" then return nil, message, reason end
-    state, err, code = self:state()
-    if not state then return nil, err, code end
-  end
+  local found, result, reason = wait_on(self, source, state, predicate, deadline, timeout)
+  source.close()
+  return found, result, reason
 end
 
 --- A client of the agent that runs `stack`; nil, message, "refused" if none answers. Waits.

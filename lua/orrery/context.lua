@@ -1,7 +1,5 @@
 --- context -- what the strings of a service are rendered with: its instance, the secrets, and the
 -- services it can name.
-local core = require "orrery.core"
-
 local M = {}
 
 local MAX_FOREIGN = 200

@@ -1,0 +1,149 @@
+require "support"
+local machine = require "orrery.supervisor.machine"
+local gate = require "orrery.supervisor.gate"
+
+local function instance(fields)
+  local i = { state = "stopped", desired = "up", health = "unknown", budget = 60,
+    restart = { policy = "always", max = 10, window = 600, backoff = { 0.5, 60 } } }
+  for key, value in pairs(fields or {}) do i[key] = value end
+  return i
+end
+
+local function world(fields)
+  local w = { now = 100, gate = { open = true }, may_stop = true, may_retry = true }
+  for key, value in pairs(fields or {}) do w[key] = value end
+  return w
+end
+
+local function step(i, w)
+  local transition = machine.step(instance(i), world(w))
+  return transition and transition.to, transition and transition.action, transition and transition.reason
+end
+
+describe("the state machine", function()
+  it("waits for its gate, then starts", function()
+    assert.equals("waiting", (step({})))
+    assert.is_nil(step({ state = "waiting" }, { gate = { open = false } }))
+    assert.same({ "starting", "start" }, { step({ state = "waiting" }), select(2, step({ state = "waiting" })) })
+  end)
+
+  it("is blocked when the budget is gone, and still starts the moment the gate opens", function()
+    local closed = { gate = { open = false, blocked = true, why = "waiting: database is failed" } }
+    assert.equals("blocked", (step({ state = "waiting" }, closed)))
+    assert.is_nil(step({ state = "blocked" }, closed))
+    assert.equals("starting", (step({ state = "blocked" })))
+  end)
+
+  it("runs once ready, or when the start budget is over", function()
+    local starting = { state = "starting", spawned = true, waits_for_check = true }
+    assert.is_nil(step(starting))
+    starting.health = "passing"
+    assert.equals("running", (step(starting)))
+    starting.health = "unknown"
+    assert.equals("running", (step(starting, { budget_over = true })))
+  end)
+
+  it("restarts after an exit, unless the policy or the count forbids it", function()
+    local exited = { state = "running", exit = { ok = false, message = "exited with code 1" } }
+    assert.equals("backoff", (step(exited)))
+    assert.equals("failed", (step(exited, { may_retry = false })))
+    exited.restart = { policy = "never", max = 10, window = 600 }
+    assert.equals("failed", (step(exited)))
+    exited.restart.policy, exited.exit = "on-failure", { ok = true, message = "exited with code 0" }
+    assert.equals("done", (step(exited)))
+  end)
+
+  it("treats a oneshot's success as done", function()
+    local exited = { state = "starting", spawned = true, oneshot = true, exit = { ok = true, message = "" } }
+    assert.equals("done", (step(exited)))
+    exited.exit = { ok = false, message = "exited with code 3" }
+    assert.equals("backoff", (step(exited)))
+  end)
+
+  it("stops only when it may, and goes back to waiting after a restart", function()
+    assert.is_nil(step({ state = "running", desired = "down" }, { may_stop = false }))
+    assert.same({ "stopping", "stop" }, { step({ state = "running", desired = "down" }),
+      select(2, step({ state = "running", desired = "down" })) })
+    local gone = { state = "stopping", desired = "down", exit = { ok = true, message = "" } }
+    assert.equals("stopped", (step(gone)))
+    gone.desired = "up"
+    assert.equals("waiting", (step(gone)))
+  end)
+
+  it("does not restart by a live check while a required dependency is down", function()
+    local sick = { state = "running", live = false }
+    assert.equals("stopping", (step(sick)))
+    assert.is_nil(step(sick, { gate = { open = false, impaired = "database is failed" } }))
+  end)
+
+  it("follows onDependencyFailure", function()
+    local lost = { gate = { open = false, lost = "database went down", impaired = "x" } }
+    assert.is_nil(step({ state = "running", on_dependency_failure = "keep" }, lost))
+    assert.equals("stop", select(2, step({ state = "running", on_dependency_failure = "restart" }, lost)))
+    assert.equals("hold", select(2, step({ state = "running", on_dependency_failure = "stop" }, lost)))
+  end)
+
+  it("every state ends up down when down is desired and the process is gone", function()
+    for _, state in ipairs({ "stopped", "waiting", "blocked", "starting", "running", "stopping",
+      "backoff", "failed", "done" }) do
+      local i, w = instance({ state = state, desired = "down", next_start = 1e9 }), world()
+      for _ = 1, 5 do
+        local transition = machine.step(i, w)
+        if not transition then break end
+        i.state = transition.to
+        if transition.action == "stop" then i.exit = { ok = true, message = "" } end
+      end
+      if state == "stopping" then
+        i.exit = { ok = true, message = "" }
+        i.state = machine.step(i, w).to
+      end
+      assert.equals("stopped", i.state, state)
+    end
+  end)
+
+  it("spaces restarts from 0.5 s to 60 s", function()
+    local restart = { backoff = { 0.5, 60 } }
+    assert.equals(0.5, machine.delay(restart, 1, 0.5))
+    assert.equals(2, machine.delay(restart, 3, 0.5))
+    assert.equals(60, machine.delay(restart, 50, 0.5))
+    assert.equals(75, machine.delay(restart, 50, 1))
+  end)
+end)
+
+describe("the gate", function()
+  local function look(kind, dependency, options)
+    options = options or {}
+    local i = { budget = 60, service = { dependencies = { database = { type = kind } } } }
+    dependency.service = { name = "database" }
+    return gate.look(i, function() return { dependency } end, options.dropped or {}, true, options.waited or 0)
+  end
+
+  it("holds a required dependent back until the dependency is healthy", function()
+    assert.is_false(look("required", { state = "starting" }).open)
+    assert.is_false(look("required", { state = "running", health = "failing" }).open)
+    assert.is_true(look("required", { state = "running", health = "passing" }).open)
+    assert.is_true(look("required", { state = "running", health = "unknown", unchecked = true }).open)
+    assert.is_true(look("required", { state = "done", oneshot = true }).open)
+    assert.is_true(look("required", { state = "starting" }, { waited = 61 }).blocked)
+  end)
+
+  it("waits for an optional one within the budget, then starts degraded", function()
+    assert.is_false(look("optional", { state = "failed" }).open)
+    local late = look("optional", { state = "failed" }, { waited = 61 })
+    assert.is_true(late.open)
+    assert.matches("database is failed", late.degraded)
+    assert.is_true(look("optional", { state = "failed" }, { dropped = { database = true } }).open)
+  end)
+
+  it("never waits for a soft or circular one", function()
+    assert.is_true(look("soft", { state = "failed" }).open)
+    local circular = look("circular", { state = "waiting" })
+    assert.is_true(circular.open)
+    assert.is_string(circular.impaired)
+  end)
+
+  it("does not call a planned restart a loss", function()
+    assert.is_string(look("required", { state = "stopping" }).lost)
+    assert.is_nil(look("required", { state = "stopping", planned = true }).lost)
+  end)
+end)
