@@ -24,7 +24,8 @@ describe("the state machine", function()
   it("waits for its gate, then starts", function()
     assert.equals("waiting", (step({})))
     assert.is_nil(step({ state = "waiting" }, { gate = { open = false } }))
-    assert.same({ "starting", "start" }, { step({ state = "waiting" }), select(2, step({ state = "waiting" })) })
+    local to, action = step({ state = "waiting" })
+    assert.same({ "starting", "start" }, { to, action })
   end)
 
   it("is blocked when the budget is gone, and still starts the moment the gate opens", function()
@@ -62,8 +63,8 @@ describe("the state machine", function()
 
   it("stops only when it may, and goes back to waiting after a restart", function()
     assert.is_nil(step({ state = "running", desired = "down" }, { may_stop = false }))
-    assert.same({ "stopping", "stop" }, { step({ state = "running", desired = "down" }),
-      select(2, step({ state = "running", desired = "down" })) })
+    local to, action = step({ state = "running", desired = "down" })
+    assert.same({ "stopping", "stop" }, { to, action })
     local gone = { state = "stopping", desired = "down", exit = { ok = true, message = "" } }
     assert.equals("stopped", (step(gone)))
     gone.desired = "up"
