@@ -13,11 +13,11 @@ struct guard;
 struct io;
 
 struct engine {
-    struct io *io;     /* owned */
-    lua_State *L;      /* the main thread; owned if `owns_state`, else the host's */
+    struct io *io; /* owned */
+    lua_State *L;  /* the main thread; owned if `owns_state`, else the host's */
     bool owns_state;
     struct tasks tasks; /* embedded; touched only by bind/task.c */
-    char *root;        /* owned: the folder that holds lua/, profiles/ and templates/ */
+    char *root;         /* owned: the folder that holds lua/, profiles/ and templates/ */
 };
 
 /* Opens an engine over the host's Lua state, and pushes the table of its namespaces (`orrery.core`)
@@ -29,13 +29,15 @@ struct engine *engine_open(lua_State *L, struct guard *guard, struct err *err);
  * `root`/lua. `root` is copied. */
 struct engine *engine_new(const char *root, struct guard *guard, struct err *err);
 
-/* Calls the Lua function `name` of module `module` with the argument vector as a task, and drives the
- * loop until it returns. Returns the exit code it gave (0 to 255), or 1 after printing its error. */
+/* Calls the Lua function `name` of module `module` with the argument vector as a task, and drives
+ * the loop until it returns. Returns the exit code it gave (0 to 255), or 1 after printing its
+ * error. */
 int engine_run(struct engine *e, const char *module, const char *name, int argc, char **argv);
 
 /* Drives the loop one step: waits for events (unless something is ready), then runs what is ready.
  * Returns false when nothing can ever happen again. */
 bool engine_step(struct engine *e);
 
-/* Cancels every task, ends what the loop still holds, and closes the state if the engine owns it. */
+/* Cancels every task, ends what the loop still holds, and closes the state if the engine owns it.
+ */
 void engine_close(struct engine *e);

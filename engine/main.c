@@ -10,8 +10,8 @@
 #include "core/mem.h"
 #include "engine.h"
 
-/* The folder with lua/, profiles/ and templates/: ../share/orrery from an installed program, .. from
- * one in its build folder. The caller frees it; NULL if neither is there. */
+/* The folder with lua/, profiles/ and templates/: ../share/orrery from an installed program, ..
+ * from one in its build folder. The caller frees it; NULL if neither is there. */
 static char *find_root(void)
 {
     static const char *const places[] = {"../share/orrery", ".."};

@@ -7,10 +7,7 @@
 
 static const char engine_key;
 
-struct engine *bind_engine(lua_State *L)
-{
-    return lua_touserdata(L, lua_upvalueindex(1));
-}
+struct engine *bind_engine(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
 
 struct engine *bind_engine_of(lua_State *L)
 {
@@ -35,10 +32,7 @@ int bind_fail(lua_State *L, struct err *err)
     return 3;
 }
 
-uint64_t bind_ms(lua_Number seconds)
-{
-    return (uint64_t)ceil(seconds * 1000);
-}
+uint64_t bind_ms(lua_Number seconds) { return (uint64_t)ceil(seconds * 1000); }
 
 /* Raises "field 'key': expected a <type>, got <type>" unless the value on top is of that type. */
 static void want(lua_State *L, const char *key, int type)

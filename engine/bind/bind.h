@@ -21,9 +21,9 @@ int bind_fail(lua_State *L, struct err *err);
 /* Seconds (as Lua gives them) to milliseconds (as the loop wants them), rounded up. */
 uint64_t bind_ms(lua_Number seconds);
 
-/* Fields of the option table at `table` (absolute index). Each raises an error that names the key if
- * the value has the wrong type. Strings stay valid while the table holds them; no value is left on
- * the stack. */
+/* Fields of the option table at `table` (absolute index). Each raises an error that names the key
+ * if the value has the wrong type. Strings stay valid while the table holds them; no value is left
+ * on the stack. */
 const char *bind_opt_string(lua_State *L, int table, const char *key, const char *otherwise);
 const char *bind_need_string(lua_State *L, int table, const char *key);
 const char *bind_opt_bytes(lua_State *L, int table, const char *key, size_t *ret_len);
@@ -35,17 +35,17 @@ bool bind_opt_boolean(lua_State *L, int table, const char *key, bool otherwise);
 uint64_t bind_opt_seconds(lua_State *L, int table, const char *key, lua_Number otherwise);
 
 /* A list of strings as a NULL-terminated array; or a table {K = V} as "K=V" strings (sorted by
- * nothing). The array lives in a userdata that is left on the stack, so an error frees it. NULL (and a
- * nil left on the stack) if the field is absent. */
+ * nothing). The array lives in a userdata that is left on the stack, so an error frees it. NULL
+ * (and a nil left on the stack) if the field is absent. */
 char **bind_opt_list(lua_State *L, int table, const char *key);
 char **bind_opt_map(lua_State *L, int table, const char *key, const char *separator);
 
-/* Gives the userdata on top of the stack the class `name`: a metatable with `methods` (made at first
- * use; __index is itself, every method has the engine as upvalue 1). */
+/* Gives the userdata on top of the stack the class `name`: a metatable with `methods` (made at
+ * first use; __index is itself, every method has the engine as upvalue 1). */
 void bind_set_class(lua_State *L, const char *name, const luaL_Reg *methods);
 
-/* A handle: a userdata that holds one pointer, NULL at first. Pushes it; acquire into *result after.
- * When the C side dies it writes NULL there. */
+/* A handle: a userdata that holds one pointer, NULL at first. Pushes it; acquire into *result
+ * after. When the C side dies it writes NULL there. */
 void **bind_new_handle(lua_State *L, const char *name, const luaL_Reg *methods);
 
 /* The pointer in the handle at `arg`; raises if it is not of class `name`. NULL if it was closed:

@@ -95,9 +95,8 @@ static int l_call(lua_State *L)
     lua_State *co = lua_newthread(L);
     lua_insert(L, 1); /* keeps the coroutine alive */
     lua_xmove(L, co, nargs + 1);
-    struct bounds b = {.outer = get_bounds(L),
-                       .deadline = cpu_s() + seconds,
-                       .start_kb = lua_gc(L, LUA_GCCOUNT)};
+    struct bounds b = {
+        .outer = get_bounds(L), .deadline = cpu_s() + seconds, .start_kb = lua_gc(L, LUA_GCCOUNT)};
     if (b.outer && b.outer->deadline < b.deadline)
         b.deadline = b.outer->deadline;
     lua_sethook(co, bounds_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
@@ -131,5 +130,4 @@ static int l_root(lua_State *L)
     return 1;
 }
 
-const luaL_Reg bind_script[] = {
-    {"load", l_load}, {"call", l_call}, {"root", l_root}, {NULL, NULL}};
+const luaL_Reg bind_script[] = {{"load", l_load}, {"call", l_call}, {"root", l_root}, {NULL, NULL}};

@@ -18,7 +18,7 @@
 
 /* A task as Lua sees it. Its user value is the packed results once the task has ended. */
 struct task_handle {
-    struct task *task;     /* borrowed; NULL once it has ended */
+    struct task *task; /* borrowed; NULL once it has ended */
     struct waiter *joiners;
     bool failed;
 };
@@ -44,8 +44,8 @@ static uint64_t cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Fires every HOOK_INSTRUCTIONS; once a task has run too long, at every instruction, so that a pcall
- * loop cannot outrun it. Coroutines made by the script inherit it. */
+/* Fires every HOOK_INSTRUCTIONS; once a task has run too long, at every instruction, so that a
+ * pcall loop cannot outrun it. Coroutines made by the script inherit it. */
 static void runaway_hook(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
@@ -152,10 +152,7 @@ lua_State *task_stack(struct task *t)
     return t->L;
 }
 
-void task_wake(struct task *t, int nresults)
-{
-    enqueue(t, nresults);
-}
+void task_wake(struct task *t, int nresults) { enqueue(t, nresults); }
 
 void task_cancel(struct task *t)
 {
@@ -287,10 +284,7 @@ struct waiter {
     uv_timer_t timer;
 };
 
-static void waiter_free(uv_handle_t *timer)
-{
-    free(timer->data);
-}
+static void waiter_free(uv_handle_t *timer) { free(timer->data); }
 
 static void waiter_stop(void *op)
 {
@@ -494,10 +488,8 @@ static int l_queue_length(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg queue_methods[] = {{"push", l_queue_push},
-                                         {"pop", l_queue_pop},
-                                         {"__len", l_queue_length},
-                                         {NULL, NULL}};
+static const luaL_Reg queue_methods[] = {
+    {"push", l_queue_push}, {"pop", l_queue_pop}, {"__len", l_queue_length}, {NULL, NULL}};
 
 static int l_queue(lua_State *L)
 {

@@ -22,8 +22,8 @@ struct task {
     struct task *ready_next;   /* tasks.ready */
     bool queued, cancelled, tripped;
     int nresults;
-    void (*cancel)(void *op); /* set only while parked */
-    void *op;                 /* owned by the operation, not by the task */
+    void (*cancel)(void *op);   /* set only while parked */
+    void *op;                   /* owned by the operation, not by the task */
     struct task_handle *handle; /* borrowed: the Lua handle, if it is still in use */
 };
 
@@ -46,8 +46,8 @@ void tasks_init(struct engine *e);
 /* Starts the function and its nargs arguments on top of L. Pops them. */
 struct task *task_spawn(struct engine *e, lua_State *L, int nargs);
 
-/* The task that runs L. Raises a Lua error if L cannot wait, or the task has been cancelled: call it
- * before acquiring anything. */
+/* The task that runs L. Raises a Lua error if L cannot wait, or the task has been cancelled: call
+ * it before acquiring anything. */
 struct task *task_self(struct engine *e, lua_State *L);
 
 /* Ends a primitive: `return task_park(t, cancel, op);`. */

@@ -17,10 +17,7 @@ struct sleep_op {
     struct task *task; /* borrowed: a task outlives its own wait */
 };
 
-static void sleep_free(uv_handle_t *timer)
-{
-    free(timer->data);
-}
+static void sleep_free(uv_handle_t *timer) { free(timer->data); }
 
 /* The one way out, whether the sleep fired or was cancelled. */
 static void sleep_stop(void *op)
@@ -61,22 +58,17 @@ static int push_clock(lua_State *L, clockid_t clock)
     return 1;
 }
 
-static int l_now(lua_State *L)
-{
-    return push_clock(L, CLOCK_REALTIME);
-}
+static int l_now(lua_State *L) { return push_clock(L, CLOCK_REALTIME); }
 
-static int l_monotonic(lua_State *L)
-{
-    return push_clock(L, CLOCK_MONOTONIC);
-}
+static int l_monotonic(lua_State *L) { return push_clock(L, CLOCK_MONOTONIC); }
 
 static int l_format(lua_State *L)
 {
     lua_Number unix_s = luaL_checknumber(L, 1);
-    luaL_argcheck(L, unix_s >= 0 && unix_s < 253402300800.0, 1, "must be within the years 1970-9999");
+    luaL_argcheck(L, unix_s >= 0 && unix_s < 253402300800.0, 1,
+                  "must be within the years 1970-9999");
     time_t whole = (time_t)unix_s;
-    int ms = (int)((unix_s - (lua_Number)whole) * 1000);
+    int ms = (int)((unix_s - (lua_Number)whole) * 1000 + 1e-3); /* 0.678 is stored as 0.67799... */
     struct tm tm;
     char date[32];
     gmtime_r(&whole, &tm);

@@ -24,10 +24,7 @@ void buf_append(struct buf *b, const void *data, size_t len)
     b->data[b->len] = '\0';
 }
 
-void buf_puts(struct buf *b, const char *text)
-{
-    buf_append(b, text, strlen(text));
-}
+void buf_puts(struct buf *b, const char *text) { buf_append(b, text, strlen(text)); }
 
 void buf_printf(struct buf *b, const char *format, ...)
 {

@@ -11,30 +11,21 @@ static void *checked(void *block)
     return block;
 }
 
-void *xmalloc(size_t size)
-{
-    return checked(malloc(size ? size : 1));
-}
+void *xmalloc(size_t size) { return checked(malloc(size ? size : 1)); }
 
 void *xcalloc(size_t count, size_t size)
 {
     return checked(calloc(count ? count : 1, size ? size : 1));
 }
 
-void *xrealloc(void *old, size_t size)
-{
-    return checked(realloc(old, size ? size : 1));
-}
+void *xrealloc(void *old, size_t size) { return checked(realloc(old, size ? size : 1)); }
 
 void *xreallocarray(void *old, size_t count, size_t size)
 {
     return checked(reallocarray(old, count ? count : 1, size ? size : 1));
 }
 
-char *xstrdup(const char *text)
-{
-    return text ? checked(strdup(text)) : NULL;
-}
+char *xstrdup(const char *text) { return text ? checked(strdup(text)) : NULL; }
 
 char *xstrndup(const char *text, size_t length)
 {

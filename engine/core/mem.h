@@ -7,7 +7,7 @@ void *xmalloc(size_t size);
 void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *old, size_t size);
 void *xreallocarray(void *old, size_t count, size_t size);
-char *xstrdup(const char *text);                /* NULL gives NULL */
+char *xstrdup(const char *text);                 /* NULL gives NULL */
 char *xstrndup(const char *text, size_t length); /* the result ends in a NUL */
 char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 char *xvasprintf(const char *format, va_list args) __attribute__((format(printf, 1, 0)));

@@ -17,8 +17,8 @@ struct io {
 
 int io_init(struct io *io, struct guard *guard, struct err *err);
 
-/* Ends every part, drives the loop until its handles have closed, and closes it. No operation may be
- * pending by then: the tasks that started them were cancelled. */
+/* Ends every part, drives the loop until its handles have closed, and closes it. No operation may
+ * be pending by then: the tasks that started them were cancelled. */
 void io_close(struct io *io);
 
 /* The number of active handles and requests on the loop: what a test must leave as it found it. */
