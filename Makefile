@@ -1,0 +1,49 @@
+# The front door. `make` lists what it can do.
+PREFIX = /usr/local
+CMAKE_FLAGS =
+
+.PHONY: help up build test check static bench install clean deps deps-run deps-test build-asan
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+up: deps-run build ## install what is missing, build, and run a PDS with all that it needs
+	@exec build/orrery -f simple-pds up $(if $(DOMAIN),--set domain=$(DOMAIN)) $(ARGS)
+
+build: deps build/build.ninja ## build the program into build/
+	@cmake --build build
+
+test: deps-run deps-test build build-asan ## run every test; the last line is the totals
+	@spec/run.sh $(SPECS)
+
+check: static test ## format, layer rules, warnings as errors, sanitizers, tests
+
+static: deps-test
+	@.ci/check.sh
+
+bench: deps-run deps-test build ## measure speed and weight
+	@spec/bench/run.sh
+
+install: deps build ## install into PREFIX (/usr/local)
+	cmake --install build --prefix $(PREFIX)
+
+clean: ## remove what was built
+	rm -rf build build-asan
+
+deps:
+	@.ci/deps.sh build
+
+deps-run:
+	@.ci/deps.sh build run
+
+deps-test:
+	@.ci/deps.sh build test
+
+build/build.ninja:
+	@cmake -S . -B build -G Ninja $(CMAKE_FLAGS) >/dev/null
+
+build-asan: deps build-asan/build.ninja
+	@cmake --build build-asan
+
+build-asan/build.ninja:
+	@cmake -S . -B build-asan -G Ninja -DORRERY_SANITIZE=ON -DORRERY_WERROR=ON $(CMAKE_FLAGS) >/dev/null
