@@ -175,9 +175,9 @@ int engine_run(struct engine *e, const char *module, const char *name, int argc,
 void engine_close(struct engine *e)
 {
     tasks_close(e);
-    io_close(e->io);
     if (e->owns_state)
-        lua_close(e->L);
+        lua_close(e->L); /* collects the handles that scripts left open, which need the loop */
+    io_close(e->io);
     free(e->io);
     free(e->root);
     free(e);
