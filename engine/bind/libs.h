@@ -4,6 +4,7 @@
 #define LIB(name) extern const luaL_Reg bind_##name[];
 #endif
 LIB(graph)
+LIB(file)
 LIB(json)
 LIB(script)
 LIB(task)

@@ -3,14 +3,15 @@ error("a meta file cannot be required")
 
 --- JSON text and Lua values.
 ---
---- A map is a table with string keys, a list a table with keys 1..n. Lists that were read are marked, so
---- that an empty one is written as `[]` again; an unmarked empty table is written as `{}`.
+--- A map is a table with string keys, a list a table with keys 1..n. Lists that were read are
+--- marked, so that an empty one is written as `[]` again; an unmarked empty table is written as
+--- `{}`.
 ---@class orrery.json
 ---@field null lightuserdata what a JSON null reads as (it keeps its key, as nil cannot)
 local json = {}
 
---- Reads one JSON value. Integers stay integers; one of more than 64 bits is an error, as is a key that
---- is there twice in a map, nesting deeper than `max_depth`, and text longer than 16 MiB.
+--- Reads one JSON value. Integers stay integers; one of more than 64 bits is an error, as is a key
+--- that is there twice in a map, nesting deeper than `max_depth`, and text longer than 16 MiB.
 ---
 ---     local state, problem = orrery.json.decode('{"ports": [3000]}')
 ---@param text string
@@ -21,9 +22,9 @@ local json = {}
 function json.decode(text, options) end
 
 --- Writes a value, the keys of each map sorted. Refused, with the path of the culprit: functions,
---- coroutines, objects (tables with `__tostring`, such as secrets), lists with holes, tables that are
---- list and map at once, nesting deeper than 64 (so every cycle), numbers that are not finite, strings
---- that are not UTF-8, and more than 64 MiB of text.
+--- coroutines, objects (tables with `__tostring`, such as secrets), lists with holes, tables that
+--- are list and map at once, nesting deeper than 64 (so every cycle), numbers that are not finite,
+--- strings that are not UTF-8, and more than 64 MiB of text.
 ---
 ---     orrery.json.encode({tags = orrery.json.array{}}, {indent = 2})
 ---@param value any
