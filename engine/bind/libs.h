@@ -6,6 +6,7 @@
 LIB(graph)
 LIB(file)
 LIB(json)
+LIB(log)
 LIB(script)
 LIB(task)
 LIB(time)

@@ -13,6 +13,7 @@ struct io {
     uv_loop_t loop;
     struct guard *guard;         /* borrowed; NULL: the first process started forks one */
     enum io_log_level log_level; /* lines below it are dropped */
+    int log_fd;                  /* standard error, or an owned file */
 };
 
 int io_init(struct io *io, struct guard *guard, struct err *err);
@@ -24,6 +25,11 @@ void io_close(struct io *io);
 /* The number of active handles and requests on the loop: what a test must leave as it found it. */
 int io_live(struct io *io);
 
-/* One line to standard error: time, level, text. Never a secret. */
+/* One line to the log (standard error at first): time, level, text. Control characters are escaped,
+ * and what is over 8 KiB is cut. Never a secret. */
 void io_log(struct io *io, enum io_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Logs to a file from now on (appending, 0640); NULL: to standard error. */
+int io_log_to(struct io *io, const char *path, struct err *err);
+void io_log_close(struct io *io);
