@@ -9,14 +9,16 @@
 #include "engine.h"
 
 #define HOOK_INSTRUCTIONS 1000
-#define MAX_GROWTH_KB (256 * 1024)
+#define MAX_GROWTH ((size_t)256 * 1024 * 1024)
 #define MAX_TEXT (16 * 1024 * 1024)
 
 /* The bounds of one script.call(), kept on the C stack of that call. */
 struct bounds {
     struct bounds *outer;
     lua_Number deadline; /* of this thread's CPU time, in seconds */
-    int start_kb;
+    lua_Alloc alloc;     /* what the state allocates with outside of the call */
+    void *alloc_data;
+    size_t growth; /* bytes allocated since the call began; a free of older memory counts as none */
 };
 
 static const char bounds_key;
@@ -52,15 +54,27 @@ static void bounds_hook(lua_State *L, lua_Debug *ar)
     const struct bounds *b = get_bounds(L);
     if (!b)
         return;
-    const char *problem = NULL;
-    if (cpu_s() > b->deadline)
-        problem = "ran too long, and was stopped";
-    else if (lua_gc(L, LUA_GCCOUNT) - b->start_kb > MAX_GROWTH_KB)
-        problem = "used too much memory, and was stopped";
-    if (!problem)
+    if (cpu_s() <= b->deadline)
         return;
     lua_sethook(L, bounds_hook, LUA_MASKCOUNT, 1);
-    luaL_error(L, "%s", problem);
+    luaL_error(L, "ran too long, and was stopped");
+}
+
+/* The state's allocator while a script runs: a few instructions can ask for gigabytes, long before
+ * the hook looks. */
+static void *bounded_alloc(void *data, void *block, size_t old_size, size_t new_size)
+{
+    struct bounds *b = data;
+    size_t before = block ? old_size : 0; /* else it is the kind of the new object */
+    if (new_size > before && b->growth + (new_size - before) > MAX_GROWTH)
+        return NULL;
+    void *result = b->alloc(b->alloc_data, block, old_size, new_size);
+    if (!result && new_size > 0)
+        return NULL;
+    size_t freed = before > new_size ? before - new_size : 0;
+    b->growth += new_size > before ? new_size - before : 0;
+    b->growth -= freed < b->growth ? freed : b->growth;
+    return result;
 }
 
 static int l_load(lua_State *L)
@@ -95,14 +109,16 @@ static int l_call(lua_State *L)
     lua_State *co = lua_newthread(L);
     lua_insert(L, 1); /* keeps the coroutine alive */
     lua_xmove(L, co, nargs + 1);
-    struct bounds b = {
-        .outer = get_bounds(L), .deadline = cpu_s() + seconds, .start_kb = lua_gc(L, LUA_GCCOUNT)};
+    struct bounds b = {.outer = get_bounds(L), .deadline = cpu_s() + seconds};
     if (b.outer && b.outer->deadline < b.deadline)
         b.deadline = b.outer->deadline;
     lua_sethook(co, bounds_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
     set_bounds(L, &b);
+    b.alloc = lua_getallocf(L, &b.alloc_data);
+    lua_setallocf(L, bounded_alloc, &b);
     int n = 0;
     int status = lua_resume(co, L, nargs, &n);
+    lua_setallocf(L, b.alloc, b.alloc_data);
     set_bounds(L, b.outer);
     if (status == LUA_OK) {
         lua_pushboolean(L, 1);
@@ -114,6 +130,9 @@ static int l_call(lua_State *L)
     if (status == LUA_YIELD) {
         lua_resetthread(co);
         lua_pushliteral(L, "a script of this kind may not wait");
+    } else if (status == LUA_ERRMEM) {
+        lua_sethook(co, NULL, 0, 0);
+        lua_pushliteral(L, "used too much memory, and was stopped");
     } else {
         lua_sethook(co, NULL, 0, 0);
         if (lua_type(co, -1) != LUA_TTABLE)
