@@ -1,0 +1,130 @@
+--- merge -- lays one layer over another: maps deep, lists and scalars replaced. Pure.
+local schema = require "orrery.schema"
+local secret = require "orrery.secret"
+
+local M = {}
+
+local function is_map(value)
+  return type(value) == "table" and not secret.is(value) and #value == 0
+end
+
+--- A deep copy; secrets stay the objects they are.
+function M.copy(value)
+  if type(value) ~= "table" or secret.is(value) then return value end
+  local result = setmetatable({}, getmetatable(value))
+  for key, field in pairs(value) do result[key] = M.copy(field) end
+  return result
+end
+
+local function field_node(node, key)
+  if node.type == "object" then return node.fields[key] end
+  return node.type == "map" and node.of or node
+end
+
+--- A check of another strategy shares nothing with the one below it but its schedule.
+local function without_strategy(check, over)
+  if not over.strategy or over.strategy == check.strategy then return check end
+  local common = {}
+  for key, value in pairs(check) do
+    local of_strategy = false
+    for _, keys in pairs(schema.check_keys) do of_strategy = of_strategy or keys[key] end
+    if not of_strategy then common[key] = value end
+  end
+  return common
+end
+
+local DEEP = { object = true, map = true, any = true }
+
+--- `over` laid over `base`: a new value. `node` is their schema.
+function M.lay(base, over, node)
+  if over == nil then return M.copy(base) end
+  if not (is_map(base) and is_map(over) and node and DEEP[node.type]) then return M.copy(over) end
+  if node == schema.check then base = without_strategy(base, over) end
+  local result = M.copy(base)
+  for key, value in pairs(over) do
+    result[key] = M.lay(base[key], value, field_node(node, key))
+  end
+  return result
+end
+
+--- All layers of a stack, lowest first.
+function M.stack(layers)
+  local result = {}
+  for _, layer in ipairs(layers) do result = M.lay(result, layer.value, schema.stack) end
+  return result
+end
+
+local REMOVABLE = { "dependencies", "healthChecks", "config" }
+
+local function prune(map)
+  for name, item in pairs(map) do
+    if item.enable == false then map[name] = nil end
+    item.enable = nil
+  end
+end
+
+--- Takes out what `enable = false` removes; `enable` itself is gone afterwards. Returns the names of
+-- the services that were taken out.
+function M.prune(stack)
+  local removed = {}
+  for name, service in pairs(stack.services) do
+    if service.enable == false then
+      removed[name] = true
+      stack.services[name] = nil
+    end
+    service.enable = nil
+    for _, key in ipairs(REMOVABLE) do if service[key] then prune(service[key]) end end
+  end
+  return removed
+end
+
+--- Fills in the defaults of the fields that `value` lacks.
+function M.defaults(value, node)
+  for key, field in pairs(node.fields) do
+    if value[key] == nil then value[key] = M.copy(field.default) end
+    if value[key] == nil then
+      goto continue
+    elseif field.type == "object" then
+      M.defaults(value[key], field)
+    elseif field.type == "map" and field.of.type == "object" then
+      for _, item in pairs(value[key]) do M.defaults(item, field.of) end
+    end
+    ::continue::
+  end
+  return value
+end
+
+local function origin_of(layers, key)
+  local below = {}
+  for _, layer in ipairs(layers) do
+    if type(layer.value) == "table" and layer.value[key] ~= nil then
+      local label = layer.labels and layer.labels[key] or layer.label
+      local deeper = layer.deeper and layer.deeper[key]
+      below[#below + 1] = { value = layer.value[key], label = label, labels = deeper }
+    end
+  end
+  return below
+end
+
+local function trace(value, layers, path, child, result)
+  if is_map(value) and next(value) ~= nil then
+    for key, field in pairs(value) do
+      trace(field, origin_of(layers, key), child(path, key), child, result)
+    end
+    return
+  end
+  local top = layers[#layers]
+  result[path] = top and top.label or "default"
+end
+
+--- Where each value comes from: {["services.pds.port"] = label of the highest layer that has it}.
+-- A layer is {value, label, deeper = {services = {<name> = label}}}. `child` joins paths.
+function M.origin(value, layers, child)
+  local result = {}
+  for key, field in pairs(value) do
+    trace(field, origin_of(layers, key), child("", key), child, result)
+  end
+  return result
+end
+
+return M
