@@ -1,0 +1,23 @@
+--- postgresql -- a private PostgreSQL server; its cluster is made at the first start.
+return {
+  variables = {
+    user = { type = "string", default = "orrery", doc = "owns the cluster" },
+    password = { type = "string", secret = true, generate = "hex:16" },
+    databases = { type = "array", default = { "orrery" }, doc = "made when missing" },
+  },
+  port = 5432,
+  scheme = "postgresql",
+  url = "postgresql://${user}:${password | url_encode}@${address}:${port}/${databases | first}",
+  env = { PGUSER = "${user}", PGPASSWORD = "${password}" },
+  hooks = {
+    beforeStart = { "${dir.package}/pg-init", "${dir.data}/cluster", "${databases | first}" },
+  },
+  exec = {
+    "${dir.package}/pg", "postgres", "-D", "${dir.data}/cluster", "-p", "${port}", "-h", "${bind}",
+  },
+  healthCheck = {
+    strategy = "command",
+    command = { "${dir.package}/pg", "pg_isready", "-h", "${address}", "-p", "${port}" },
+  },
+  stop = { signal = "INT", timeout = 60 },
+}

@@ -1,0 +1,2 @@
+--- process -- any program: a service says itself what it runs.
+return {}
