@@ -1,0 +1,48 @@
+local session = require "orrery.cli.session"
+local ui = require "orrery.cli.ui"
+
+--- The stack and its plan, or nil and every problem.
+local function load(ctx)
+  local stack, problems = session.try_stack(ctx)
+  if not stack then return nil, problems end
+  local plan
+  plan, problems = require("orrery.plan").build(stack)
+  if not plan then return nil, problems end
+  return stack
+end
+
+local function count(services)
+  local n = 0
+  for _ in pairs(services) do n = n + 1 end
+  return n
+end
+
+local function report_json(stack, problems)
+  local list = {}
+  for i, problem in ipairs(problems or {}) do
+    list[i] = {path = problem.path, message = problem.message, file = problem.file,
+      line = problem.line}
+  end
+  ui.json({valid = stack ~= nil, stack = stack and stack.name, problems = ui.list(list)})
+end
+
+return {
+  name = "validate",
+  group = "prepare",
+  summary = "check a stack and list everything that is wrong with it",
+  options = {{name = "json", summary = "print JSON"}},
+  details = "Reads the stack, merges it, checks every key and the dependency graph. Nothing is "
+    .. "started and nothing is written.",
+  exits = {"0    valid", "2    wrong usage", "3    invalid"},
+  example = "orrery -f stack.lua validate",
+  run = function(ctx)
+    local stack, problems = load(ctx)
+    if ctx.options.json then
+      report_json(stack, problems)
+      return stack and session.OK or session.INVALID
+    end
+    if not stack then session.refuse(ctx, problems) end
+    local n = count(stack.services)
+    ui.out("stack '%s' is valid: %d service%s", stack.name, n, n == 1 and "" or "s")
+  end,
+}

@@ -1,0 +1,124 @@
+--- help -- the command list, and the manual page of one command.
+local catalogue = require "orrery.cli.catalogue"
+local ui = require "orrery.cli.ui"
+
+local M = {}
+
+M.global_options = {
+  {name = "file", short = "f", value = "STACK",
+    summary = "a stack file, a folder with one, or a profile's name (default: $ORRERY_STACK, or ."
+      .. "; after the command only as --file)"},
+  {name = "node", value = "NAME", summary = "this machine's node (default: $ORRERY_NODE)"},
+  {name = "set", value = "KEY=VALUE", many = true,
+    summary = "override one value, such as services.pds.port=3000"},
+  {name = "help", short = "h", summary = "show help"},
+  {name = "version", summary = "show the version", hidden = true},
+}
+
+local GROUPS = {
+  {"run", "Run a stack"}, {"look", "Look at what runs"},
+  {"prepare", "Prepare and understand"}, {"other", "Other"},
+}
+
+local EXIT_CODES = {
+  "0    done, or all is well",
+  "1    something is unhealthy or failed",
+  "2    wrong usage",
+  "3    the stack is invalid (nothing was touched)",
+  "4    the agent or a backend could not be reached",
+  "124  timed out",
+}
+
+local WIDTH = 76
+
+local function wrap(text, indent)
+  local lines, line = {}, ""
+  for word in text:gmatch("%S+") do
+    if line ~= "" and #line + #word + 1 > WIDTH - indent then
+      lines[#lines + 1] = line
+      line = ""
+    end
+    line = line == "" and word or line .. " " .. word
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n" .. (" "):rep(indent))
+end
+
+local function option_label(option)
+  local label = option.short and ("-%s, --%s"):format(option.short, option.name)
+    or "    --" .. option.name
+  return option.value and label .. " " .. option.value or label
+end
+
+local function option_summary(option)
+  local text = option.summary
+  if option.choices then text = text .. ": " .. table.concat(option.choices, ", ") end
+  if option.default ~= nil then text = ("%s (default: %s)"):format(text, option.default) end
+  return text
+end
+
+local function add_options(lines, title, options)
+  lines[#lines + 1] = ""
+  lines[#lines + 1] = ui.paint("bold", title)
+  for _, option in ipairs(options) do
+    if not option.hidden then
+      local summary = wrap(option_summary(option), 26)
+      lines[#lines + 1] = ("  %-22s  %s"):format(option_label(option), summary)
+    end
+  end
+end
+
+local function add_group(lines, title, commands)
+  lines[#lines + 1] = ""
+  lines[#lines + 1] = ui.paint("bold", title)
+  for _, command in ipairs(commands) do
+    lines[#lines + 1] = ("  %-10s  %s"):format(command.name, command.summary)
+  end
+end
+
+local function by_group()
+  local groups = {}
+  for _, name in ipairs(catalogue.names()) do
+    local command = catalogue.get(name)
+    groups[command.group] = groups[command.group] or {}
+    table.insert(groups[command.group], command)
+  end
+  return groups
+end
+
+--- The command list.
+function M.overview()
+  local groups = by_group()
+  local lines = {
+    "Orrery runs the services of an ATproto deployment, wired together and kept healthy.", "",
+    "usage: orrery [-f STACK] COMMAND [ARGUMENTS]",
+  }
+  for _, group in ipairs(GROUPS) do add_group(lines, group[2], groups[group[1]]) end
+  add_options(lines, "Global options", M.global_options)
+  lines[#lines + 1] = ""
+  lines[#lines + 1] = "`orrery help COMMAND` tells more about one command."
+  ui.out("%s", table.concat(lines, "\n"))
+end
+
+local function usage(command)
+  local words = {"usage: orrery [-f STACK] " .. command.name}
+  if command.options and #command.options > 0 then words[#words + 1] = "[OPTIONS]" end
+  words[#words + 1] = command.arguments
+  return table.concat(words, " ")
+end
+
+--- One command's page.
+function M.command(command)
+  local lines = {usage(command), "", wrap(command.details or command.summary .. ".", 0)}
+  if command.options and #command.options > 0 then
+    add_options(lines, "Options", command.options)
+  end
+  add_options(lines, "Global options", M.global_options)
+  lines[#lines + 1] = "\n" .. ui.paint("bold", "Exit codes")
+  for _, line in ipairs(command.exits or EXIT_CODES) do lines[#lines + 1] = "  " .. line end
+  lines[#lines + 1] = "\n" .. ui.paint("bold", "Example")
+  lines[#lines + 1] = "  " .. command.example
+  ui.out("%s", table.concat(lines, "\n"))
+end
+
+return M

@@ -1,0 +1,106 @@
+--- session -- what commands share: the stack they were given, the agent that runs it, how to fail.
+local core = require "orrery.core"
+local args = require "orrery.cli.args"
+
+local M = {}
+
+M.OK, M.UNHEALTHY, M.USAGE, M.INVALID, M.UNREACHABLE, M.TIMED_OUT = 0, 1, 2, 3, 4, 124
+
+--- Ends the command with this exit code and one sentence.
+function M.fail(code, message, ...)
+  error({exit = code, message = select("#", ...) > 0 and message:format(...) or message}, 0)
+end
+
+--- The STACK word: -f, $ORRERY_STACK, or the current folder.
+function M.target(ctx)
+  local given = ctx.options.file or core.process.env("ORRERY_STACK")
+  return given and given ~= "" and given or "."
+end
+
+function M.load_options(ctx)
+  local node = ctx.options.node or core.process.env("ORRERY_NODE")
+  return {node = node ~= "" and node or nil, set = args.settings(ctx.options.set)}
+end
+
+--- The stack, or nil and its problems.
+function M.try_stack(ctx)
+  local stack = require "orrery.stack"
+  return stack.load(M.target(ctx), M.load_options(ctx))
+end
+
+--- Ends the command with every problem listed; nothing has been touched.
+function M.refuse(ctx, problems)
+  local text = require("orrery.stack").format(problems)
+  M.fail(M.INVALID, "the stack %s is invalid:\n%s", M.target(ctx), (text:gsub("%s+$", "")))
+end
+
+function M.stack(ctx)
+  local stack, problems = M.try_stack(ctx)
+  return stack or M.refuse(ctx, problems)
+end
+
+--- The plan; a cycle is an invalid stack.
+function M.plan(ctx, stack, only)
+  local plan, problems = require("orrery.plan").build(stack, {only = only})
+  return plan or M.refuse(ctx, problems)
+end
+
+--- The service names given, all of which must be in the stack. None given: all names.
+function M.services(ctx, stack)
+  local names = {}
+  for name in pairs(stack.services) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(ctx.args) do
+    if not stack.services[name] then
+      M.fail(M.USAGE, "there is no service %q in stack '%s'%s (it has: %s)", name, stack.name,
+        require("orrery.cli.suggest").did_you_mean(name, names), table.concat(names, ", "))
+    end
+  end
+  return #ctx.args > 0 and ctx.args or names
+end
+
+local function shell_word(word)
+  return word:match("^[%w_./:=@%%+-]+$") and word or "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+--- The options that name this stack, as they were given.
+function M.stack_words(ctx)
+  local words = {}
+  local target = M.target(ctx)
+  if target ~= "." then table.move({"-f", target}, 1, 2, 1, words) end
+  if ctx.options.node then table.move({"--node", ctx.options.node}, 1, 2, #words + 1, words) end
+  for _, set in ipairs(ctx.options.set or {}) do
+    table.move({"--set", set}, 1, 2, #words + 1, words)
+  end
+  return words
+end
+
+--- A command line to paste: this program on this stack, with more words.
+function M.paste(ctx, ...)
+  local words = {ctx.program}
+  local stack = M.stack_words(ctx)
+  table.move(stack, 1, #stack, 2, words)
+  table.move({...}, 1, select("#", ...), #words + 1, words)
+  for i, word in ipairs(words) do words[i] = shell_word(word) end
+  return table.concat(words, " ")
+end
+
+--- The agent of the stack, or nil.
+function M.try_client(stack)
+  return require("orrery.client").connect(stack)
+end
+
+function M.socket(stack)
+  return stack.dirs.run .. "/api.sock"
+end
+
+--- The agent of the stack; without one the command ends and says what to do.
+function M.client(ctx, stack)
+  local client, message, code = M.try_client(stack)
+  if client then return client end
+  if code ~= "refused" and code ~= "not_found" then M.fail(M.UNREACHABLE, message) end
+  M.fail(M.UNREACHABLE, "no agent is running for stack '%s' (looked at %s); start it with: %s",
+    stack.name, M.socket(stack), M.paste(ctx, "up", "-d"))
+end
+
+return M
