@@ -5,7 +5,9 @@ local M = {}
 
 local file, json, process = core.file, core.json, core.process
 
-local CODES = {bold = 1, dim = 2, red = 31, green = 32, yellow = 33, blue = 34, magenta = 35, cyan = 36}
+local CODES = {
+  bold = 1, dim = 2, red = 31, green = 32, yellow = 33, blue = 34, magenta = 35, cyan = 36,
+}
 local BROKEN_PIPE = 141 -- what a shell reports for a program that SIGPIPE ended
 
 local terminal = {}
@@ -111,7 +113,9 @@ function M.table(header, rows, paint)
   end
   local width = widths(all)
   local room = M.is_terminal(1) and file.columns() or nil
-  local lines = {row_text(header, width, room, function(_, _, text) return M.paint("bold", text) end)}
+  local lines = {row_text(header, width, room, function(_, _, text)
+    return M.paint("bold", text)
+  end)}
   for i = 2, #all do
     lines[i] = row_text(all[i], width, room, paint and function(column, cell, text)
       return M.paint(paint(column, cell), text)

@@ -34,8 +34,8 @@ local function sorted_keys(t)
   return keys
 end
 
---- Adds a row {path, value, origin} for every value below. A value that no layer wrote itself has the
--- origin of the table it came in.
+--- Adds a row {path, value, origin} for every value below. A value that no layer wrote itself has
+-- the origin of the table it came in.
 local function flatten(rows, origin, path, value, inherited)
   local from = origin[path] or inherited
   if type(value) ~= "table" or next(value) == nil then
@@ -66,8 +66,8 @@ return {
     {name = "origin", summary = "one line per value, with the place it comes from"},
     {name = "json", summary = "print JSON"},
   },
-  details = "Prints the whole stack as YAML, with every default filled in. Secrets are shown as ***; "
-    .. "strings are shown before they are rendered.",
+  details = "Prints the whole stack as YAML, with every default filled in. Secrets are shown "
+    .. "as ***; strings are shown before they are rendered.",
   exits = {"0    shown", "2    wrong usage", "3    the stack is invalid"},
   example = "orrery -f simple-pds config --origin",
   run = function(ctx)

@@ -4,17 +4,32 @@ local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
 
 local MAX_BYTES = 64 * 1024 * 1024
+local CHUNK = 65536
+local BREATH = 50000 -- words between two waits, so that a big graph is no runaway
+
+local function read_input()
+  local parts = {}
+  for part in function() return io.read(CHUNK) end do
+    parts[#parts + 1] = part
+    if #parts > MAX_BYTES // CHUNK then
+      session.fail(session.UNHEALTHY, "the input is longer than %d bytes", MAX_BYTES)
+    end
+  end
+  return table.concat(parts)
+end
 
 local function read_text(path)
-  if path == "-" then return io.read(MAX_BYTES) or "" end
+  if path == "-" then return read_input() end
   local text, message = file.read(path, {max = MAX_BYTES})
   return text or session.fail(session.UNHEALTHY, message)
 end
 
 --- Pairs as tsort reads them: "a b" means a comes before b, "a a" only names a.
 local function read_edges(path)
-  local nodes, edges, seen, from = {}, {}, {}, nil
+  local nodes, edges, seen, count, from = {}, {}, {}, 0, nil
   for word in read_text(path):gmatch("%S+") do
+    count = count + 1
+    if count % BREATH == 0 then core.time.sleep(0) end
     if not seen[word] then
       seen[word] = true
       nodes[#nodes + 1] = word

@@ -1,0 +1,55 @@
+local foreground = require "orrery.cli.foreground"
+local background = require "orrery.cli.background"
+local follow = require "orrery.cli.follow"
+local report = require "orrery.cli.report"
+local session = require "orrery.cli.session"
+local ui = require "orrery.cli.ui"
+
+--- An agent runs already: it is told what to start, and the result is the same as with -d.
+local function join(ctx, stack, client)
+  local state = client:state()
+  ui.note("an agent already runs stack '%s' (pid %s); asking it to start %s", stack.name,
+    state and state.agent.pid or "?",
+    #ctx.args > 0 and table.concat(ctx.args, ", ") or "every service")
+  local final, set = follow.command(ctx, client, "up", ctx.args, ctx.options.timeout)
+  if ctx.options.json then
+    ui.json(final)
+  else
+    report.print_table(final, set)
+    report.trouble(ctx, stack, final, set)
+    report.next_lines(ctx, final, session.paste(ctx, "down"))
+  end
+  return report.code(final, set)
+end
+
+return {
+  name = "up",
+  group = "run",
+  summary = "start the stack in dependency order, and keep it healthy",
+  arguments = "[SERVICE...]",
+  options = {
+    {name = "detach", short = "d", summary = "leave it running; return once it has settled"},
+    {name = "timeout", short = "t", value = "SECONDS", type = "number", default = 1800,
+      summary = "with -d: stop waiting after this long"},
+    {name = "json", summary = "with -d: print the state as JSON"},
+    {name = "agent", hidden = true, summary = "be the agent that -d leaves running"},
+  },
+  details = "Starts every service (or those named, with what they need), in dependency order, and "
+    .. "supervises them until Ctrl-C, which stops everything in reverse order. If an agent already "
+    .. "runs the stack, it is asked to start what is missing.",
+  exits = {"0    everything is healthy (in the foreground: was stopped as asked)",
+    "1    something is unhealthy, failed or blocked", "2    wrong usage",
+    "3    the stack is invalid (nothing was touched)",
+    "4    the agent or a backend could not be reached", "124  with -d: not settled in time"},
+  example = "orrery -f simple-pds up -d",
+  run = function(ctx)
+    local stack = session.stack(ctx)
+    session.plan(ctx, stack)
+    session.services(ctx, stack)
+    if ctx.options.agent then return foreground.agent(stack, ctx.args) end
+    local client = session.try_client(stack)
+    if client then return join(ctx, stack, client) end
+    if ctx.options.detach then return background.up(ctx, stack) end
+    return foreground.up(ctx, stack)
+  end,
+}

@@ -1,0 +1,59 @@
+--- foreground -- `up` as the agent itself, with progress for the person who watches.
+local core = require "orrery.core"
+local follow = require "orrery.cli.follow"
+local present = require "orrery.cli.present"
+local report = require "orrery.cli.report"
+local session = require "orrery.cli.session"
+local ui = require "orrery.cli.ui"
+
+local M = {}
+
+--- Ends as agent.run() ended: with a message unless all is well.
+local function finish(code, message)
+  if type(message) == "table" then message = require("orrery.stack").format(message) end
+  if message then session.fail(code, "%s", message) end
+  return code
+end
+
+--- The agent without a person: what `up -d` leaves running. Its stderr is agent.log.
+function M.agent(stack, names)
+  return finish(require("orrery.agent").run(stack, {services = names}))
+end
+
+--- Waits until everything is where it will stay, and says how it stands.
+local function announce(ctx, stack, p)
+  local client, message = session.try_client(stack)
+  if not client then return ui.progress_line(p, message) end
+  local progress = follow.progress()
+  local state = follow.wait(client, follow.settled(), {on_beat = progress.on_beat})
+  ui.progress_end(progress.show)
+  if not state or state.agent.stopping then return end
+  ui.out("")
+  report.print_table(state)
+  report.trouble(ctx, stack, state)
+  report.next_lines(ctx, state, "Ctrl-C, or " .. session.paste(ctx, "down"))
+end
+
+local SIGNAL_TEXT = {
+  down = "stopping everything in reverse order (once more: kill at once)",
+  kill = "killing what is left",
+}
+
+function M.up(ctx, stack)
+  local p = ui.progress()
+  local function say(text) ui.progress_line(p, text) end
+  say(("starting stack '%s'"):format(stack.name))
+  local announcing
+  local code, message = require("orrery.agent").run(stack, {
+    services = ctx.args,
+    progress = say,
+    on_event = function(event) say(present.event(event)) end,
+    on_open = function() announcing = core.task.spawn(announce, ctx, stack, p) end,
+    on_signal = function(_, verb) say(SIGNAL_TEXT[verb] or verb) end,
+  })
+  if announcing then announcing:cancel() end
+  if not message then say(("stack '%s' is down"):format(stack.name)) end
+  return finish(code, message)
+end
+
+return M
