@@ -57,8 +57,9 @@ function M.take(sup, agent)
     local service = sup.stack.services[name]
     local views = {}
     for _, i in ipairs(instances) do
-      views[#views + 1] = instance_view(i)
-      local resting, fine = rest(i, sup.checks_on)
+      local view, resting, fine = instance_view(i), rest(i, sup.checks_on)
+      view.settled, view.good = resting, fine
+      views[#views + 1] = view
       settled, good = settled and resting, good and fine
     end
     local i = worst(instances)

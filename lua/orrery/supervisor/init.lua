@@ -39,7 +39,7 @@ function M.new(options)
     sup.by_service[name] = {}
     for _, id in ipairs(service.instances) do
       local i = new_instance(options.stack, service, id, order)
-      i.unchecked = service.external and not next(service.healthChecks or {})
+      i.unchecked = not health.has_ready(sup, i) -- running is all that can be asked of it
       table.insert(sup.instances, i)
       table.insert(sup.by_service[name], i)
       sup.by_id[id] = i
