@@ -1,8 +1,8 @@
 --- args -- command line words to options and arguments, by an option table.
 --
 -- An option is {name="timeout", short="t", value="SECONDS", type="number", default=60,
--- summary="..."}. Without `value` it is a switch. `choices` lists the values allowed, `many` keeps every use in a
--- list, `hidden` keeps it out of the help. Misuse raises {exit=2, message=...}.
+-- summary="..."}. Without `value` it is a switch. `choices` lists the values allowed, `many` keeps
+-- every use in a list, `hidden` keeps it out of the help. Misuse raises {exit=2, message=...}.
 local suggest = require "orrery.cli.suggest"
 
 local M = {}

@@ -41,7 +41,8 @@ local function watch(client, source, state, done, options)
 end
 
 --- The state once `done(state)` is true; or nil, message, "timeout" (and the last state) or
--- "closed" when the agent has ended. options: since, timeout, on_event(event), on_beat(state, waited).
+-- "closed" when the agent has ended. options: since, timeout, on_event(event), on_beat(state,
+-- waited).
 function M.wait(client, done, options)
   local state, message, code = client:state()
   if not state then return nil, message, code end
