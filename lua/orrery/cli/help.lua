@@ -109,7 +109,8 @@ end
 
 --- One command's page.
 function M.command(command)
-  local lines = {usage(command), "", wrap(command.details or command.summary .. ".", 0)}
+  local summary = command.summary:gsub("^%l", string.upper) .. "."
+  local lines = {usage(command), "", wrap(summary .. " " .. (command.details or ""), 0)}
   if command.options and #command.options > 0 then
     add_options(lines, "Options", command.options)
   end

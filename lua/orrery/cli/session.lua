@@ -1,5 +1,4 @@
 --- session -- what commands share: the stack they were given, the agent that runs it, how to fail.
-local core = require "orrery.core"
 local args = require "orrery.cli.args"
 
 local M = {}
@@ -13,12 +12,12 @@ end
 
 --- The STACK word: -f, $ORRERY_STACK, or the current folder.
 function M.target(ctx)
-  local given = ctx.options.file or core.process.env("ORRERY_STACK")
+  local given = ctx.options.file or os.getenv("ORRERY_STACK")
   return given and given ~= "" and given or "."
 end
 
 function M.load_options(ctx)
-  local node = ctx.options.node or core.process.env("ORRERY_NODE")
+  local node = ctx.options.node or os.getenv("ORRERY_NODE")
   return {node = node ~= "" and node or nil, set = args.settings(ctx.options.set)}
 end
 

@@ -3,7 +3,7 @@ local core = require "orrery.core"
 
 local M = {}
 
-local file, json, process = core.file, core.json, core.process
+local file, json = core.file, core.json
 
 local CODES = {
   bold = 1, dim = 2, red = 31, green = 32, yellow = 33, blue = 34, magenta = 35, cyan = 36,
@@ -19,8 +19,8 @@ function M.is_terminal(fd)
 end
 
 local function coloured(fd)
-  local no_color = process.env("NO_COLOR")
-  return M.is_terminal(fd) and (not no_color or no_color == "") and process.env("TERM") ~= "dumb"
+  local no_color = os.getenv("NO_COLOR")
+  return M.is_terminal(fd) and (not no_color or no_color == "") and os.getenv("TERM") ~= "dumb"
 end
 
 --- The text in a colour, when descriptor `fd` (1) shows colours.
@@ -31,12 +31,10 @@ end
 
 --- Writes text as it is. A reader that went away ends the program quietly.
 function M.write(text)
-  local ok, message = file.write_fd(1, text)
+  local ok, message, code = file.write_fd(1, text)
   if ok then return end
-  if message:find("EPIPE") or message:lower():find("broken pipe") then
-    error({exit = BROKEN_PIPE}, 0)
-  end
-  error({exit = 1, message = "cannot write the output: " .. message}, 0)
+  if code == "closed" then error({exit = BROKEN_PIPE}, 0) end
+  error({exit = 1, message = message}, 0)
 end
 
 function M.out(text, ...)

@@ -1,5 +1,4 @@
 local core = require "orrery.core"
-local secret = require "orrery.secret"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
 
@@ -7,7 +6,7 @@ local MAX_DEPTH = 32
 
 --- A copy fit for showing: secrets are ***, functions are named as such.
 local function shown(value, depth)
-  if secret.is(value) then return "***" end
+  if require("orrery.secret").is(value) then return "***" end
   if type(value) == "function" then return "<function>" end
   if type(value) ~= "table" then return value end
   if depth > MAX_DEPTH then return "..." end

@@ -34,9 +34,9 @@ return {
     {name = "json", summary = "with -d: print the state as JSON"},
     {name = "agent", hidden = true, summary = "be the agent that -d leaves running"},
   },
-  details = "Starts every service (or those named, with what they need), in dependency order, and "
-    .. "supervises them until Ctrl-C, which stops everything in reverse order. If an agent already "
-    .. "runs the stack, it is asked to start what is missing.",
+  details = "Without SERVICE everything is started; otherwise those named, with what they need. "
+    .. "Ctrl-C stops everything in reverse order. If an agent already runs the stack, it is asked "
+    .. "to start what is missing.",
   exits = {"0    everything is healthy (in the foreground: was stopped as asked)",
     "1    something is unhealthy, failed or blocked", "2    wrong usage",
     "3    the stack is invalid (nothing was touched)",
