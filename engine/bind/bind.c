@@ -179,9 +179,9 @@ void bind_set_class(lua_State *L, const char *name, const luaL_Reg *methods)
 {
     if (luaL_newmetatable(L, name)) {
         lua_pushlightuserdata(L, bind_engine_of(L));
+        lua_pushvalue(L, -2);
+        lua_setfield(L, -3, "__index");
         luaL_setfuncs(L, methods, 1);
-        lua_pushvalue(L, -1);
-        lua_setfield(L, -2, "__index");
         lua_pushliteral(L, "locked");
         lua_setfield(L, -2, "__metatable");
     }

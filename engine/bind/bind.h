@@ -41,7 +41,8 @@ char **bind_opt_list(lua_State *L, int table, const char *key);
 char **bind_opt_map(lua_State *L, int table, const char *key, const char *separator);
 
 /* Gives the userdata on top of the stack the class `name`: a metatable with `methods` (made at
- * first use; __index is itself, every method has the engine as upvalue 1). */
+ * first use; __index is itself unless `methods` has one, every method has the engine as upvalue
+ * 1). */
 void bind_set_class(lua_State *L, const char *name, const luaL_Reg *methods);
 
 /* A handle: a userdata that holds one pointer, NULL at first. Pushes it; acquire into *result
