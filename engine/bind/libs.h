@@ -4,9 +4,12 @@
 #define LIB(name) extern const luaL_Reg bind_##name[];
 #endif
 LIB(graph)
+LIB(dns)
 LIB(file)
+LIB(http)
 LIB(json)
 LIB(log)
+LIB(net)
 LIB(script)
 LIB(task)
 LIB(time)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/err.h"
+#include "io/http.h"
 
 int io_init(struct io *io, struct guard *guard, struct err *err)
 {
@@ -23,6 +24,7 @@ static void close_handle(uv_handle_t *handle, void *unused)
 
 void io_close(struct io *io)
 {
+    http_close(io);
     uv_run(&io->loop, UV_RUN_NOWAIT);
     uv_walk(&io->loop, close_handle, NULL); /* none is left unless something leaked */
     uv_run(&io->loop, UV_RUN_DEFAULT);

@@ -6,12 +6,14 @@
 
 struct err;
 struct guard;
+struct http_multi;
 
 enum io_log_level { IO_LOG_DEBUG, IO_LOG_INFO, IO_LOG_WARNING, IO_LOG_ERROR };
 
 struct io {
     uv_loop_t loop;
     struct guard *guard;         /* borrowed; NULL: the first process started forks one */
+    struct http_multi *http;     /* owned; NULL until the first request */
     enum io_log_level log_level; /* lines below it are dropped */
     int log_fd;                  /* standard error, or an owned file */
 };

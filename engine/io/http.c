@@ -1,0 +1,466 @@
+#include "io/http.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <uv.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/mem.h"
+#include "io/dns.h"
+#include "io/http_multi.h"
+#include "io/http_request.h"
+#include "io/io.h"
+
+#define MAX_HEADERS (64 * 1024)
+#define MAX_REDIRECTS 5
+#define STREAM_AHEAD                                                                               \
+    (64 * 1024) /* what a stream's reader may be behind before the sender waits                    \
+                 */
+
+/* Owned by the loop: freed when its timer has closed. */
+struct http_op {
+    struct http_transfer transfer; /* first: a transfer is its operation */
+    struct io *io;                 /* borrowed */
+    struct http_copy request;      /* the caller's request, copied; its URL is that of this hop */
+    struct http_target target;     /* the parts of that URL */
+    struct dns_op *dns;            /* while the host is being resolved */
+    struct curl_slist *headers, *addresses, *connect_to; /* owned; libcurl reads them */
+    uv_timer_t deadline;
+    uint64_t started_ns;
+    int redirects;
+    int status;      /* 0 until the status line is here */
+    bool head_ended; /* the blank line after the headers is here */
+    bool too_big;    /* why we stopped libcurl */
+    bool head_too_big;
+    bool stream, ended, paused;
+    struct buf head, body;
+    size_t line_at, scanned; /* stream: where the next line starts, how far it was looked at */
+    struct err err;
+    char curl_error[CURL_ERROR_SIZE];
+    http_done_fn *done;
+    http_changed_fn *changed;
+    void *data; /* borrowed */
+};
+
+static void free_transfer(struct http_op *op)
+{
+    http_multi_remove(&op->transfer);
+    if (op->transfer.easy)
+        curl_easy_cleanup(op->transfer.easy);
+    curl_slist_free_all(op->headers);
+    curl_slist_free_all(op->addresses);
+    curl_slist_free_all(op->connect_to);
+    op->transfer.easy = NULL;
+    op->headers = op->addresses = op->connect_to = NULL;
+}
+
+static void free_op(uv_handle_t *timer)
+{
+    struct http_op *op = timer->data;
+    http_copy_free(&op->request);
+    http_target_free(&op->target);
+    buf_free(&op->head);
+    buf_free(&op->body);
+    err_clear(&op->err);
+    free(op);
+}
+
+/* The one way out. */
+static void op_close(struct http_op *op)
+{
+    if (op->dns)
+        dns_cancel(op->dns);
+    op->dns = NULL;
+    free_transfer(op);
+    uv_close((uv_handle_t *)&op->deadline, free_op);
+}
+
+void http_cancel(struct http_op *op) { op_close(op); }
+
+void http_stream_close(struct http_op *op) { op_close(op); }
+
+static const char *headers_of(struct http_op *op)
+{
+    char *end_of_status = op->head.data ? strchr(op->head.data, '\n') : NULL;
+    return end_of_status ? end_of_status + 1 : "";
+}
+
+static struct http_response response_of(struct http_op *op)
+{
+    return (struct http_response){
+        .status = op->status,
+        .headers = headers_of(op),
+        .body = op->body.data ? op->body.data : "",
+        .body_len = op->body.len,
+        .elapsed_us = (uv_hrtime() - op->started_ns) / 1000,
+    };
+}
+
+/* Ends the exchange: op->err tells how. */
+static void finish(struct http_op *op)
+{
+    bool failed = op->err.code != NULL;
+    if (op->stream) {
+        op->ended = true;
+        uv_timer_stop(&op->deadline);
+        op->changed(op->data);
+        return;
+    }
+    struct http_response response = response_of(op);
+    op->done(op->data, failed ? NULL : &response, failed ? &op->err : NULL);
+    op_close(op);
+}
+
+static void deadline_passed(uv_timer_t *timer)
+{
+    struct http_op *op = timer->data;
+    const char *what = op->status ? "its answer was not complete" : "no answer";
+    if (!op->err.code)
+        err_set(&op->err, "timeout", "%s: %s within %g s", op->request.shown_url, what,
+                (double)op->request.of.timeout_ms / 1000);
+    if (op->dns)
+        dns_cancel(op->dns);
+    op->dns = NULL;
+    free_transfer(op);
+    finish(op);
+}
+
+/* Ends the exchange from the loop, not from within http_start(). */
+static void fail_soon(struct http_op *op) { uv_timer_start(&op->deadline, deadline_passed, 0, 0); }
+
+/* ---- what libcurl hands us ---- */
+
+static size_t take_header(char *line, size_t size, size_t count, void *data)
+{
+    struct http_op *op = data;
+    size_t len = size * count;
+    if (len > 5 && memcmp(line, "HTTP/", 5) == 0) {
+        buf_consume(&op->head, op->head.len); /* a 100 came before, or this is the next hop */
+        op->status = 0;
+    }
+    if (op->head.len + len > MAX_HEADERS) {
+        op->head_too_big = true;
+        return 0;
+    }
+    if (len == 2 && op->head.len) {
+        long status = 0;
+        curl_easy_getinfo(op->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+        op->status = (int)status;
+        if (op->stream && status >= 200) {
+            op->head_ended = true;
+            uv_timer_stop(&op->deadline);
+            http_multi_touch(op->io, &op->transfer);
+        }
+        return len;
+    }
+    buf_append(&op->head, line, len);
+    return len;
+}
+
+static bool has_line(struct http_op *op)
+{
+    return op->body.len > op->line_at &&
+           memchr(op->body.data + op->line_at, '\n', op->body.len - op->line_at);
+}
+
+static size_t take_body(char *bytes, size_t size, size_t count, void *data)
+{
+    struct http_op *op = data;
+    size_t len = size * count, held = op->body.len - op->line_at;
+    if (op->stream && held >= STREAM_AHEAD && has_line(op)) {
+        op->paused = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    if (held + len > op->request.of.max_bytes && !(op->stream && has_line(op))) {
+        op->too_big = true;
+        return 0;
+    }
+    buf_append(&op->body, bytes, len);
+    if (op->stream)
+        http_multi_touch(op->io, &op->transfer);
+    return len;
+}
+
+/* ---- why a transfer failed ---- */
+
+static const char *curl_detail(struct http_op *op, CURLcode code)
+{
+    return *op->curl_error ? op->curl_error : curl_easy_strerror(code);
+}
+
+static void fail_connect(struct http_op *op, CURLcode code)
+{
+    const char *where = op->request.shown_url;
+    const char *path = op->request.of.unix_path;
+    long number = 0;
+    curl_easy_getinfo(op->transfer.easy, CURLINFO_OS_ERRNO, &number);
+    if (number == ECONNREFUSED)
+        err_set(&op->err, "refused", "%s: connection refused", path ? path : where);
+    else if (number)
+        err_errno(&op->err, (int)number, "%s: cannot connect", path ? path : where);
+    else
+        err_set(&op->err, "refused", "%s: cannot connect: %s", path ? path : where,
+                curl_detail(op, code));
+}
+
+static void fail_size(struct http_op *op)
+{
+    if (op->head_too_big)
+        err_set(&op->err, "bad_reply", "%s: the headers are larger than %d bytes",
+                op->request.shown_url, MAX_HEADERS);
+    else
+        err_set(&op->err, "bad_reply", "%s: %s is larger than %zu bytes", op->request.shown_url,
+                op->stream ? "a line of the body" : "the body", op->request.of.max_bytes);
+}
+
+/* What libcurl calls failures of TLS, told apart from those of the network. */
+static bool fail_tls(struct http_op *op, CURLcode code)
+{
+    const char *url = op->request.shown_url, *detail = curl_detail(op, code);
+    switch (code) {
+    case CURLE_PEER_FAILED_VERIFICATION:
+        err_set(&op->err, "io", "%s: its TLS certificate is not accepted: %s", url, detail);
+        return true;
+    case CURLE_SSL_CACERT_BADFILE:
+        err_set(&op->err, "invalid", "%s: cannot use the CA file %s: %s", url,
+                op->request.of.ca ? op->request.of.ca : "of the system", detail);
+        return true;
+    case CURLE_SSL_CERTPROBLEM:
+        err_set(&op->err, "invalid", "%s: cannot use the client certificate or key: %s", url,
+                detail);
+        return true;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_ENGINE_INITFAILED:
+        err_set(&op->err, "io", "%s: the TLS handshake failed: %s", url, detail);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void fail_transfer(struct http_op *op, CURLcode code)
+{
+    const char *url = op->request.shown_url;
+    if (op->too_big || op->head_too_big) {
+        fail_size(op);
+    } else if (code == CURLE_COULDNT_CONNECT) {
+        fail_connect(op, code);
+    } else if (code == CURLE_GOT_NOTHING) {
+        err_set(&op->err, "bad_reply", "%s: the connection was closed without an answer", url);
+    } else if (code == CURLE_PARTIAL_FILE) {
+        err_set(&op->err, "bad_reply", "%s: the answer was cut off: %s", url,
+                curl_detail(op, code));
+    } else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY) {
+        err_set(&op->err, "bad_reply", "%s: the answer is not HTTP: %s", url,
+                curl_detail(op, code));
+    } else if (code == CURLE_OPERATION_TIMEDOUT) {
+        err_set(&op->err, "timeout", "%s: cannot connect: the host does not answer", url);
+    } else if (!fail_tls(op, code)) {
+        err_set(&op->err, "io", "%s: %s", url, curl_detail(op, code));
+    }
+}
+
+/* ---- one hop: resolve, then transfer ---- */
+
+static void start_hop(struct http_op *op);
+
+static bool is_redirect(struct http_op *op)
+{
+    return op->request.of.follow_redirects && !op->stream &&
+           (op->status == 301 || op->status == 302 || op->status == 303 || op->status == 307 ||
+            op->status == 308);
+}
+
+/* Follows a Location, if there is one. Each hop is resolved by us, and by the same deadline. */
+static bool follow(struct http_op *op)
+{
+    char *location = NULL;
+    if (!is_redirect(op))
+        return false;
+    curl_easy_getinfo(op->transfer.easy, CURLINFO_REDIRECT_URL, &location);
+    if (!location)
+        return false;
+    if (op->redirects++ == MAX_REDIRECTS) {
+        err_set(&op->err, "bad_reply", "%s: redirected more than %d times", op->request.shown_url,
+                MAX_REDIRECTS);
+        return false;
+    }
+    http_copy_redirect(&op->request, op->status, location);
+    buf_consume(&op->body, op->body.len);
+    free_transfer(op);
+    start_hop(op);
+    return true;
+}
+
+static void transfer_done(struct http_transfer *transfer, CURLcode code)
+{
+    struct http_op *op = (struct http_op *)transfer;
+    if (code != CURLE_OK)
+        fail_transfer(op, code);
+    else if (follow(op))
+        return;
+    if (!op->stream)
+        free_transfer(op);
+    finish(op);
+}
+
+static void transfer_touched(struct http_transfer *transfer)
+{
+    struct http_op *op = (struct http_op *)transfer;
+    op->changed(op->data);
+}
+
+static void configure(struct http_op *op)
+{
+    CURL *easy = op->transfer.easy;
+    http_request_configure(easy, &op->request.of);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, op->curl_error);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, op);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, op);
+    op->headers = http_request_headers(&op->request.of);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, op->headers);
+    if (op->addresses)
+        curl_easy_setopt(easy, CURLOPT_RESOLVE, op->addresses);
+    op->connect_to = http_target_connect_to(&op->target, &op->request.of);
+    if (op->connect_to)
+        curl_easy_setopt(easy, CURLOPT_CONNECT_TO, op->connect_to);
+}
+
+static void start_transfer(struct http_op *op)
+{
+    op->transfer.easy = curl_easy_init();
+    if (!op->transfer.easy)
+        abort();
+    op->curl_error[0] = '\0';
+    op->status = 0;
+    configure(op);
+    curl_easy_setopt(op->transfer.easy, CURLOPT_URL, op->target.url);
+    if (http_multi_add(op->io, &op->transfer, &op->err) < 0)
+        fail_soon(op);
+}
+
+static void host_resolved(void *data, const struct dns_addresses *addresses, const struct err *err)
+{
+    struct http_op *op = data;
+    op->dns = NULL;
+    if (err) {
+        err_set(&op->err, err->code, "%s: %s", op->request.shown_url, err->message);
+        finish(op);
+        return;
+    }
+    op->addresses = http_target_addresses(&op->target, addresses);
+    start_transfer(op);
+}
+
+static void start_hop(struct http_op *op)
+{
+    union dns_address numeric;
+    http_target_free(&op->target);
+    if (http_target_parse(&op->target, &op->request.of, &op->err) < 0) {
+        fail_soon(op);
+        return;
+    }
+    if (op->request.of.unix_path || dns_numeric(op->target.host, &numeric))
+        start_transfer(op);
+    else
+        op->dns =
+            dns_resolve(op->io, op->target.host, op->request.of.timeout_ms, host_resolved, op);
+}
+
+static struct http_op *op_start(struct io *io, const struct http_request *request, void *data)
+{
+    struct http_op *op = xcalloc(1, sizeof *op);
+    op->io = io;
+    op->data = data;
+    op->transfer = (struct http_transfer){.done = transfer_done, .touched = transfer_touched};
+    op->started_ns = uv_hrtime();
+    http_copy_init(&op->request, request);
+    uv_update_time(&io->loop);
+    uv_timer_init(&io->loop, &op->deadline);
+    op->deadline.data = op;
+    uv_timer_start(&op->deadline, deadline_passed, op->request.of.timeout_ms, 0);
+    if (http_request_check(&op->request.of, &op->err) < 0)
+        fail_soon(op);
+    else
+        start_hop(op);
+    return op;
+}
+
+struct http_op *http_start(struct io *io, const struct http_request *request, http_done_fn *done,
+                           void *data)
+{
+    struct http_op *op = op_start(io, request, data);
+    op->done = done;
+    return op;
+}
+
+/* ---- streams ---- */
+
+struct http_op *http_stream_start(struct io *io, const struct http_request *request,
+                                  http_changed_fn *changed, void *data)
+{
+    struct http_op *op = op_start(io, request, data);
+    op->stream = true;
+    op->changed = changed;
+    return op;
+}
+
+enum http_stream_state http_stream_head(struct http_op *op, struct http_response *ret_head)
+{
+    if (!op->head_ended)
+        return op->ended ? HTTP_STREAM_ENDED : HTTP_STREAM_WAITING;
+    *ret_head = response_of(op);
+    return HTTP_STREAM_READY;
+}
+
+static bool take_line(struct http_op *op, size_t len, size_t line_end, const char **ret_line,
+                      size_t *ret_len)
+{
+    *ret_line = op->body.data + op->line_at;
+    *ret_len = len && line_end && (*ret_line)[len - 1] == '\r' ? len - 1 : len;
+    op->line_at += len + line_end;
+    op->scanned = op->line_at;
+    return true;
+}
+
+static bool next_line(struct http_op *op, const char **ret_line, size_t *ret_len)
+{
+    size_t left = op->body.len - op->scanned;
+    char *end = left ? memchr(op->body.data + op->scanned, '\n', left) : NULL;
+    if (end)
+        return take_line(op, (size_t)(end - op->body.data) - op->line_at, 1, ret_line, ret_len);
+    buf_consume(&op->body, op->line_at);
+    op->line_at = 0;
+    op->scanned = op->body.len;
+    return false;
+}
+
+enum http_stream_state http_stream_line(struct http_op *op, const char **ret_line, size_t *ret_len)
+{
+    if (next_line(op, ret_line, ret_len))
+        return HTTP_STREAM_READY;
+    if (op->paused) {
+        op->paused = false;
+        curl_easy_pause(op->transfer.easy, CURLPAUSE_CONT); /* hands over what it held back */
+        if (next_line(op, ret_line, ret_len))
+            return HTTP_STREAM_READY;
+    }
+    if (!op->ended)
+        return HTTP_STREAM_WAITING;
+    if (op->err.code || !op->body.len)
+        return HTTP_STREAM_ENDED;
+    take_line(op, op->body.len, 0, ret_line, ret_len); /* the last line had no end */
+    return HTTP_STREAM_READY;
+}
+
+const struct err *http_stream_error(struct http_op *op)
+{
+    return op->ended && op->err.code ? &op->err : NULL;
+}

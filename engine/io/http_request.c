@@ -1,0 +1,356 @@
+#include "io/http_request.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/mem.h"
+#include "io/dns.h"
+
+#define BUFFER_SIZE 8192L /* per transfer; libcurl's own choice is 16 KiB and more */
+#define UPLOAD_BUFFER_SIZE 16384L
+#define MAX_METHOD 20
+
+/* ---- copies ---- */
+
+static char *copy_bytes(const char *bytes, size_t len)
+{
+    return bytes ? xstrndup(bytes, len) : NULL;
+}
+
+/* Errors are logged and shown: a password in the URL is not. */
+static char *without_password(const char *url)
+{
+    const char *scheme_end = strstr(url, "://");
+    const char *start = scheme_end ? scheme_end + 3 : url;
+    size_t authority = strcspn(start, "/?#");
+    const char *at = memrchr(start, '@', authority);
+    if (!at)
+        return xstrdup(url);
+    return xasprintf("%.*s***%s", (int)(start - url), url, at);
+}
+
+void http_copy_init(struct http_copy *copy, const struct http_request *request)
+{
+    const struct http_request *r = request;
+    const char *method = r->method ? r->method : r->body ? "POST" : "GET";
+    copy->of = (struct http_request){
+        .method = xstrdup(method),
+        .url = xstrdup(r->url),
+        .headers = xstrvdup(r->headers),
+        .body = copy_bytes(r->body, r->body_len),
+        .body_len = r->body_len,
+        .timeout_ms = r->timeout_ms ? r->timeout_ms : HTTP_TIMEOUT_MS,
+        .max_bytes = r->max_bytes ? r->max_bytes : HTTP_MAX_BYTES,
+        .unix_path = xstrdup(r->unix_path),
+        .follow_redirects = r->follow_redirects,
+        .ca = xstrdup(r->ca),
+        .cert = xstrdup(r->cert),
+        .key = xstrdup(r->key),
+        .server_name = xstrdup(r->server_name),
+        .no_verify = r->no_verify,
+        .reuse = r->reuse,
+    };
+    copy->shown_url = without_password(r->url);
+}
+
+void http_copy_free(struct http_copy *copy)
+{
+    struct http_request *r = &copy->of;
+    free((void *)r->method);
+    free((void *)r->url);
+    free((void *)r->headers);
+    free((void *)r->body);
+    free((void *)r->unix_path);
+    free((void *)r->ca);
+    free((void *)r->cert);
+    free((void *)r->key);
+    free((void *)r->server_name);
+    free(copy->shown_url);
+    *copy = (struct http_copy){0};
+}
+
+static bool is_header(const char *line, const char *name)
+{
+    size_t len = strlen(name);
+    return strncasecmp(line, name, len) == 0 && line[len] == ':';
+}
+
+static bool has_header(const struct http_request *request, const char *name)
+{
+    for (char *const *h = request->headers; h && *h; h++)
+        if (is_header(*h, name))
+            return true;
+    return false;
+}
+
+static void drop_header(char *const *headers, const char *name)
+{
+    char **to = (char **)headers;
+    for (char **from = to; from && *from; from++)
+        if (!is_header(*from, name))
+            *to++ = *from;
+    if (to)
+        *to = NULL;
+}
+
+static bool same_origin(const char *a, const char *b)
+{
+    struct http_target left = {0}, right = {0};
+    bool same = http_target_parse(&left, &(struct http_request){.url = a}, NULL) == 0 &&
+                http_target_parse(&right, &(struct http_request){.url = b}, NULL) == 0 &&
+                strcasecmp(left.host, right.host) == 0 && strcmp(left.port, right.port) == 0;
+    http_target_free(&left);
+    http_target_free(&right);
+    return same;
+}
+
+static void become_get(struct http_request *r)
+{
+    free((void *)r->method);
+    free((void *)r->body);
+    r->method = xstrdup("GET");
+    r->body = NULL;
+    r->body_len = 0;
+    drop_header(r->headers, "Content-Type");
+}
+
+void http_copy_redirect(struct http_copy *copy, int status, const char *location)
+{
+    struct http_request *r = &copy->of;
+    if (!same_origin(r->url, location)) {
+        drop_header(r->headers, "Authorization");
+        drop_header(r->headers, "Cookie");
+        drop_header(r->headers, "Host");
+    }
+    bool changes_method = status == 303 || ((status == 301 || status == 302) && r->body);
+    if (changes_method && strcmp(r->method, "HEAD") != 0)
+        become_get(r);
+    free((void *)r->url);
+    r->url = xstrdup(location);
+}
+
+/* ---- checks ---- */
+
+static bool is_method(const char *text)
+{
+    size_t len = strlen(text);
+    for (const char *c = text; *c; c++)
+        if (!isupper((unsigned char)*c))
+            return false;
+    return len > 0 && len <= MAX_METHOD;
+}
+
+static bool is_header_line(const char *line)
+{
+    size_t name = strcspn(line, ":");
+    for (size_t i = 0; i < name; i++)
+        if (!isgraph((unsigned char)line[i]) || strchr("()<>@,;\\\"/[]?={}", line[i]))
+            return false;
+    return name > 0 && line[name] == ':' && !strpbrk(line, "\r\n");
+}
+
+int http_request_check(const struct http_request *request, struct err *err)
+{
+    if (!is_method(request->method))
+        return err_set(err, "invalid", "bad HTTP method: expected capital letters, such as GET");
+    for (char *const *h = request->headers; h && *h; h++)
+        if (!is_header_line(*h))
+            return err_set(err, "invalid",
+                           "bad header '%.*s': expected \"Name: value\" on one line",
+                           (int)strcspn(*h, ":\r\n"), *h);
+    return 0;
+}
+
+/* ---- targets ---- */
+
+static char *url_part(CURLU *url, CURLUPart part, unsigned flags)
+{
+    char *text = NULL, *copy;
+    if (curl_url_get(url, part, &text, flags) != CURLUE_OK)
+        return NULL;
+    copy = xstrdup(text);
+    curl_free(text);
+    return copy;
+}
+
+/* An IPv6 host comes in brackets, which are no part of the address. */
+static void strip_brackets(char *host)
+{
+    size_t len = strlen(host);
+    if (len < 2 || host[0] != '[')
+        return;
+    memmove(host, host + 1, len - 2);
+    host[len - 2] = '\0';
+}
+
+static int read_parts(struct http_target *target, CURLU *url, const struct http_request *request,
+                      struct err *err)
+{
+    char *shown = without_password(request->url);
+    CURLUcode code = curl_url_set(url, CURLUPART_URL, request->url, CURLU_NON_SUPPORT_SCHEME);
+    char *scheme = code ? NULL : url_part(url, CURLUPART_SCHEME, 0);
+    int result = 0;
+    if (code)
+        result = err_set(err, "invalid", "%s: bad URL: %s", shown, curl_url_strerror(code));
+    else if (!scheme || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
+        result = err_set(err, "invalid", "%s: expected a URL with http:// or https://", shown);
+    else if (!(target->host = url_part(url, CURLUPART_HOST, CURLU_PUNYCODE)))
+        result = err_set(err, "invalid", "%s: bad host in the URL", shown);
+    else
+        target->port = url_part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+    free(scheme);
+    free(shown);
+    return result;
+}
+
+int http_target_parse(struct http_target *target, const struct http_request *request,
+                      struct err *err)
+{
+    CURLU *url = curl_url();
+    *target = (struct http_target){0};
+    int result = url ? read_parts(target, url, request, err) : -1;
+    if (result == 0) {
+        strip_brackets(target->host);
+        if (request->server_name)
+            curl_url_set(url, CURLUPART_HOST, request->server_name, 0);
+        target->url = url_part(url, CURLUPART_URL, CURLU_PUNYCODE);
+    }
+    curl_url_cleanup(url);
+    if (result < 0)
+        http_target_free(target);
+    return result;
+}
+
+void http_target_free(struct http_target *target)
+{
+    free(target->url);
+    free(target->host);
+    free(target->port);
+    *target = (struct http_target){0};
+}
+
+struct curl_slist *http_target_addresses(const struct http_target *target,
+                                         const struct dns_addresses *addresses)
+{
+    struct buf entry = {0};
+    buf_printf(&entry, "+%s:%s:", target->host, target->port);
+    for (size_t i = 0; i < addresses->count; i++) {
+        char text[DNS_TEXT_SIZE];
+        bool v6 = addresses->list[i].any.sa_family == AF_INET6;
+        dns_format(&addresses->list[i], text);
+        buf_printf(&entry, v6 ? "%s[%s]" : "%s%s", i ? "," : "", text);
+    }
+    struct curl_slist *list = curl_slist_append(NULL, entry.data);
+    buf_free(&entry);
+    return list;
+}
+
+struct curl_slist *http_target_connect_to(const struct http_target *target,
+                                          const struct http_request *request)
+{
+    if (!request->server_name)
+        return NULL;
+    bool v6 = strchr(target->host, ':') != NULL;
+    char *entry = xasprintf(v6 ? "::[%s]:%s" : "::%s:%s", target->host, target->port);
+    struct curl_slist *list = curl_slist_append(NULL, entry);
+    free(entry);
+    return list;
+}
+
+/* ---- libcurl's options ---- */
+
+static void configure_method(CURL *easy, const struct http_request *r)
+{
+    if (r->body) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, r->body);
+    }
+    if (strcmp(r->method, "HEAD") == 0)
+        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    else
+        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, r->method);
+}
+
+static void configure_tls(CURL *easy, const struct http_request *r)
+{
+    if (r->ca)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, r->ca);
+    if (r->cert)
+        curl_easy_setopt(easy, CURLOPT_SSLCERT, r->cert);
+    if (r->key)
+        curl_easy_setopt(easy, CURLOPT_SSLKEY, r->key);
+    if (r->no_verify) {
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+}
+
+/* libcurl's own deadlines are set beyond ours, which decides. */
+static void configure_connection(CURL *easy, const struct http_request *r)
+{
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_SIZE);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(r->timeout_ms + 60000));
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, r->reuse ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, r->reuse ? 0L : 1L);
+    if (r->unix_path)
+        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, r->unix_path);
+}
+
+void http_request_configure(CURL *easy, const struct http_request *request)
+{
+    configure_connection(easy, request);
+    configure_method(easy, request);
+    configure_tls(easy, request);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "orrery/" ORRERY_VERSION);
+}
+
+/* "Name: " with nothing after it would make libcurl leave the header out: "Name;" sends it empty.
+ */
+static struct curl_slist *append_header(struct curl_slist *list, const char *line)
+{
+    size_t name = strcspn(line, ":");
+    if (line[name + 1 + strspn(line + name + 1, " \t")])
+        return curl_slist_append(list, line);
+    char *empty = xasprintf("%.*s;", (int)name, line);
+    list = curl_slist_append(list, empty);
+    free(empty);
+    return list;
+}
+
+/* With a server name the URL's host is that name, so the real one must be said. */
+static struct curl_slist *append_host(struct curl_slist *list, const struct http_request *r)
+{
+    struct http_target real;
+    struct http_request plain = {.url = r->url};
+    if (http_target_parse(&real, &plain, NULL) < 0)
+        return list;
+    bool v6 = strchr(real.host, ':') != NULL;
+    char *line = xasprintf(v6 ? "Host: [%s]:%s" : "Host: %s:%s", real.host, real.port);
+    list = curl_slist_append(list, line);
+    free(line);
+    http_target_free(&real);
+    return list;
+}
+
+struct curl_slist *http_request_headers(const struct http_request *request)
+{
+    struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* no wait before a body */
+    if (request->body && !has_header(request, "Content-Type"))
+        list = curl_slist_append(list, "Content-Type:"); /* we do not guess one */
+    if (!request->reuse && !has_header(request, "Connection"))
+        list = curl_slist_append(list, "Connection: close");
+    if (request->server_name && !has_header(request, "Host"))
+        list = append_host(list, request);
+    for (char *const *h = request->headers; h && *h; h++)
+        list = append_header(list, *h);
+    return list;
+}
