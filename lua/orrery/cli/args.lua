@@ -3,7 +3,7 @@
 -- An option is {name="timeout", short="t", value="SECONDS", type="number", default=60,
 -- summary="..."}. Without `value` it is a switch. `choices` lists the values allowed, `many` keeps
 -- every use in a list, `hidden` keeps it out of the help. Misuse raises {exit=2, message=...}.
-local suggest = require "orrery.cli.suggest"
+local suggest = require "orrery.suggest"
 
 local M = {}
 
@@ -43,7 +43,7 @@ local function choice(option, shown, text)
     if allowed == text then return text end
   end
   M.misuse("%s: %q is not one of %s%s", shown, text, table.concat(option.choices, ", "),
-    suggest.did_you_mean(text, option.choices))
+    suggest.hint(text, option.choices))
 end
 
 local function convert(option, shown, text)
@@ -77,7 +77,7 @@ local function read_long(result, options, words, word)
   local shown = "--" .. name
   local option = find(options, "name", name)
   if not option then
-    M.misuse("there is no option %s%s", shown, suggest.did_you_mean(shown, option_names(options)))
+    M.misuse("there is no option %s%s", shown, suggest.hint(shown, option_names(options)))
   end
   if option.value then
     store(result, option, convert(option, shown, value or take_value(words, option, shown)))

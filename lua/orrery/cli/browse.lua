@@ -11,10 +11,8 @@ M.exits = {"0    shown", "2    wrong usage, or there is none of that name"}
 
 --- Plug-ins are also found beside the stack file.
 local function stack_dir(ctx)
-  local target = session.target(ctx)
-  local stat = file.stat(target)
-  if not stat then return "." end
-  return stat.type == "directory" and target or target:match("^(.*)/[^/]*$") or "."
+  local place = require("orrery.places").locate(session.target(ctx))
+  return place and place.dir or "."
 end
 
 local function list(ctx, kind)

@@ -9,7 +9,7 @@
 --   run(ctx)           ctx = {command, options, args}; returns the exit code (nothing is 0)
 local args = require "orrery.cli.args"
 local file = require("orrery.core").file
-local suggest = require "orrery.cli.suggest"
+local suggest = require "orrery.suggest"
 
 local M = {}
 
@@ -30,7 +30,7 @@ function M.get(name)
     return require("orrery.cli.commands." .. name)
   end
   args.misuse("there is no command %q%s (orrery --help lists them)", name,
-    suggest.did_you_mean(name, M.names()))
+    suggest.hint(name, M.names()))
 end
 
 return M

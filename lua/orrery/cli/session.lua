@@ -52,7 +52,7 @@ function M.services(ctx, stack)
   for _, name in ipairs(ctx.args) do
     if not stack.services[name] then
       M.fail(M.USAGE, "there is no service %q in stack '%s'%s (it has: %s)", name, stack.name,
-        require("orrery.cli.suggest").did_you_mean(name, names), table.concat(names, ", "))
+        require("orrery.suggest").hint(name, names), table.concat(names, ", "))
     end
   end
   return #ctx.args > 0 and ctx.args or names

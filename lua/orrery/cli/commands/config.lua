@@ -3,6 +3,7 @@ local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
 
 local MAX_DEPTH = 32
+local LISTS = {tags = true, instances = true} -- shown as [] when empty
 
 --- A copy fit for showing: secrets are ***, functions are named as such.
 local function shown(value, depth)
@@ -11,7 +12,10 @@ local function shown(value, depth)
   if type(value) ~= "table" then return value end
   if depth > MAX_DEPTH then return "..." end
   local copy = {}
-  for key, item in pairs(value) do copy[key] = shown(item, depth + 1) end
+  for key, item in pairs(value) do
+    copy[key] = shown(item, depth + 1)
+    if LISTS[key] and type(item) == "table" and #item == 0 then copy[key] = ui.list() end
+  end
   return setmetatable(copy, getmetatable(value))
 end
 

@@ -45,24 +45,6 @@ local function read_edges(path)
   return {nodes = nodes, edges = edges}
 end
 
-local function stack_edges(stack)
-  local nodes, edges = {}, {}
-  for name, service in pairs(stack.services) do
-    nodes[#nodes + 1] = name
-    for dependency, wanted in pairs(service.dependencies or {}) do
-      if stack.services[dependency] then
-        edges[#edges + 1] = {from = name, to = dependency, type = wanted.type}
-      end
-    end
-  end
-  table.sort(nodes)
-  table.sort(edges, function(a, b)
-    if a.from ~= b.from then return a.from < b.from end
-    return a.to < b.to
-  end)
-  return {nodes = nodes, edges = edges}
-end
-
 local function quoted(name)
   return '"' .. name:gsub('[\\"]', "\\%0") .. '"'
 end
@@ -153,7 +135,7 @@ return {
     if ctx.options.edges then
       graph = read_edges(ctx.options.edges)
     else
-      graph = stack_edges(session.stack(ctx))
+      graph = require("orrery.edges").spec(session.stack(ctx))
     end
     local solved, message = core.graph.solve(graph)
     if not solved then session.fail(session.INVALID, message) end
