@@ -50,14 +50,14 @@ static void set_bounds(lua_State *L, struct bounds *b)
 /* Once a bound is broken it fires at every instruction, so that a pcall loop cannot outrun it. */
 static void bounds_hook(lua_State *L, lua_Debug *ar)
 {
-    (void)ar;
     const struct bounds *b = get_bounds(L);
     if (!b)
         return;
     if (cpu_s() <= b->deadline)
         return;
     lua_sethook(L, bounds_hook, LUA_MASKCOUNT, 1);
-    luaL_error(L, "ran too long, and was stopped");
+    lua_getinfo(L, "Sl", ar);
+    luaL_error(L, "%s:%d: ran too long, and was stopped", ar->short_src, ar->currentline);
 }
 
 /* The state's allocator while a script runs: a few instructions can ask for gigabytes, long before
