@@ -88,8 +88,11 @@ local function evaluated(ctx, label, value, ...)
   if type(value) ~= "function" then return value end
   local ok, result = pcall(value, ...)
   if ok then return result end
-  add(ctx, { file = label, message = tostring(result) })
-  return nil
+  local prefix, text = label .. ":", tostring(result)
+  local line = text:sub(1, #prefix) == prefix and text:sub(#prefix + 1):match("^(%d+): ")
+  if line then text = text:sub(#prefix + #line + 3) end
+  add(ctx, { file = label, line = line and math.tointeger(line), message = text })
+  return nil, true
 end
 
 --- What profiles and types may look at: the stack as the user wrote it, with what is known of it.
@@ -114,9 +117,12 @@ local function profile_layer(ctx, own)
     ctx.unread = true
     return { value = {}, label = name }
   end
-  value = evaluated(ctx, from, value, facts_of(ctx, own))
+  local failed
+  value, failed = evaluated(ctx, from, value, facts_of(ctx, own))
   if type(value) ~= "table" then
-    add(ctx, { file = from, message = "a profile is a table, or a function that returns one" })
+    if not failed then
+      add(ctx, { file = from, message = "a profile is a table, or a function that returns one" })
+    end
     ctx.unread = true
     return { value = {}, label = from }
   end
@@ -163,7 +169,9 @@ end
 local function from_type(ctx, name, service, facts)
   local file = type_file(ctx, service.type)
   if file.value == nil then return type_failed(ctx, name, service, file.from) end
-  local value = evaluated(ctx, file.from, file.value, merge.copy(service), facts)
+  local value, failed = evaluated(ctx, file.from, file.value, merge.copy(service), facts)
+  ctx.broken[name] = failed or ctx.broken[name]
+  if failed then return nil end
   if type(value) ~= "table" then
     return type_failed(ctx, name, service,
       { file = file.from, message = "a type is a table, or a function that returns one" })

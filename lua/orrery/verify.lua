@@ -367,7 +367,7 @@ function M.stack(ctx, stack)
   for _, name in ipairs(suggest.names(stack.services)) do
     check_service(ctx, stack, name, stack.services[name])
   end
-  if next(stack.services) == nil then
+  if next(stack.services) == nil and #ctx.problems == 0 then
     add(ctx, "services", "there are none; name a profile (simple-pds), or describe services")
   end
   check_ports(ctx, stack)
