@@ -1,0 +1,32 @@
+--- yaml -- YAML files in block style, keys sorted.
+local core = require "orrery.core"
+
+local M = {}
+
+-- Filters whose result is a YAML value (a JSON one is, too).
+M.written_by = {yaml = true, json = true, quote = true}
+
+--- Whether a text may stand in a template as it is, bare or in quotes.
+function M.guard(text)
+  local breaks = text:find("[\"'\\%c\127{}%[%],]") or text:find(": ", 1, true)
+    or text:find(":$") or text:find(" #", 1, true) or text:find("^[&*!|>%%@`?#-]")
+  if breaks then return nil, "would change what the YAML around it means; use | yaml" end
+  return true
+end
+
+--- Reads a file: its value | nil, message, line.
+function M.read(text)
+  local value, message = core.yaml.decode(text)
+  if value ~= nil then return value end
+  local line, reason = message:match("^(%d+):%d+: (.*)$")
+  return nil, reason or message, tonumber(line) or 1
+end
+
+--- Writes a value | nil, message.
+function M.write(value)
+  local text, message = core.yaml.encode(value)
+  if not text then return nil, message end
+  return text:sub(-1) == "\n" and text or text .. "\n"
+end
+
+return M

@@ -1,0 +1,70 @@
+--- filter -- what filters share: their arguments checked, and lists made.
+local core = require "orrery.core"
+local values = require "orrery.template.values"
+
+local M = {}
+
+M.is_list = values.is_list
+
+--- A string, number or boolean as text; anything else is refused. `what` names the argument.
+function M.text(value, what)
+  local text, kind = values.text(value)
+  if text then return text end
+  if kind == "null" then
+    error(what and what .. " is missing" or "it has no value; use | default(...) before", 0)
+  end
+  error(("%s must be text, not a %s"):format(what or "the value", kind), 0)
+end
+
+function M.list(value)
+  if M.is_list(value) then return value end
+  error("the value must be a list, not a " .. values.kind(value), 0)
+end
+
+--- The keys of a map, sorted.
+function M.keys(value)
+  if type(value) ~= "table" or value[1] ~= nil then
+    error("the value must be a map, not a " .. values.kind(value), 0)
+  end
+  return values.keys(value)
+end
+
+--- Marks a list, so that it stays one when it is empty.
+function M.mark(list)
+  if getmetatable(list) then return list end
+  return core.json.array(list)
+end
+
+function M.copy(value) return M.mark({table.unpack(M.list(value))}) end
+
+--- The parts of a text between a separator that is taken literally.
+function M.cut(text, separator)
+  local parts, from = {}, 1
+  while true do
+    local start, stop = text:find(separator, from, true)
+    parts[#parts + 1] = text:sub(from, (start or 0) - 1)
+    if not start then return M.mark(parts) end
+    from = stop + 1
+  end
+end
+
+local function number_of(port)
+  local number = #port <= 5 and port:find("^%d+$") and math.tointeger(tonumber(port))
+  if number and number >= 1 and number <= 65535 then return number end
+  error("this has no valid port", 0)
+end
+
+--- The host, the port (or nil) and the scheme (or nil) of a URL or of host:port.
+function M.url(value)
+  local text = M.text(value)
+  if #text > 8192 then error("a URL of more than 8192 characters", 0) end
+  local scheme, rest = text:match("^(%a[%w+.-]*)://(.*)$")
+  local authority = (rest or text):match("^[^/?#]*")
+  local behind = authority:match("^.*@(.*)$") or authority
+  local host, port = behind:match("^%[([%x:.]+)%]:?(%d*)$")
+  if not host then host, port = behind:match("^([^:%[%]]+):?(%d*)$") end
+  if not host or host == "" then error("this has no host", 0) end
+  return host, port ~= "" and number_of(port) or nil, scheme and scheme:lower()
+end
+
+return M
