@@ -1,0 +1,176 @@
+--- fields -- the fields of services: our own, and those of another as its record has them.
+local secret = require "orrery.secret"
+local suggest = require "orrery.suggest"
+local values = require "orrery.template.values"
+
+local M = {}
+
+--- The fields that a service may use of itself by their bare names.
+M.OWN = {
+  name = true, type = true, instance = true, port = true, ports = true, scheme = true, bind = true,
+  address = true, hostname = true, url = true, publicUrl = true, did = true, tags = true,
+  meta = true, user = true, group = true,
+}
+
+-- What one service may know of another; with `id`, `node` and `status` of its record.
+local OTHERS = {
+  name = true, type = true, port = true, ports = true, scheme = true, address = true,
+  hostname = true, url = true, publicUrl = true, did = true, tags = true, meta = true,
+  external = true, id = true, node = true, status = true,
+}
+
+local FROM_RECORD = {address = true, port = true, id = true, node = true, status = true,
+                     tags = true, meta = true, did = true}
+
+local function failure(message, pending)
+  return nil, {message = message, pending = pending or false}
+end
+
+-- scheme://address:port, of a service that listens somewhere.
+local function composed_url(self)
+  local port = M.own(self, "port")
+  local address = M.own(self, "address")
+  if type(port) ~= "number" or type(address) ~= "string" then return nil end
+  local host = address:find(":", 1, true) and "[" .. address .. "]" or address
+  return ("%s://%s:%d"):format(M.own(self, "scheme") or "http", host, port)
+end
+
+local function declared_field(self, name)
+  local value = self.service[name]
+  if value == nil then return nil end
+  local path = ("services.%s.%s"):format(self.name, name)
+  local rendered, problem = self:evaluate(value, path)
+  if rendered ~= nil then return rendered end
+  return nil, {message = problem.message, pending = problem.pending}
+end
+
+local CONTEXT = {instance = true, port = true, address = true}
+local DEFAULTS = {address = "127.0.0.1", scheme = "http"}
+
+local function own_value(self, name)
+  if name == "name" then return self.name end
+  if CONTEXT[name] and self[name] ~= nil then return self[name] end
+  if name == "port" and self.service.port == "auto" then
+    return failure(("the port of '%s' is chosen when it starts"):format(self.name), true)
+  end
+  local value, problem = declared_field(self, name)
+  if value ~= nil or problem then return value, problem end
+  if name == "url" or name == "publicUrl" then value = composed_url(self) end
+  if name == "url" and value == nil and self.record then value = self.record.url end
+  if name == "bind" then value = M.own(self, "address") end
+  if name == "tags" or name == "meta" or name == "ports" then value = {} end
+  return value or DEFAULTS[name]
+end
+
+--- A field of the service of this scope | nil, {message, pending}.
+function M.own(self, name)
+  local value, problem = self:chained(self.name .. ":" .. name, function()
+    return own_value(self, name)
+  end)
+  if value ~= nil or problem then return value, problem end
+  return failure(("the service '%s' has no %s; set services.%s.%s"):format(self.name, name,
+    self.name, name))
+end
+
+-- ---- other services ----
+
+local function is_clean(value)
+  return type(value) ~= "string" or not value:find("[%c\127]")
+end
+
+local function not_yet(name, field)
+  return failure(("the %s of '%s' is not known yet"):format(field, name), true)
+end
+
+-- Records come from outside: a control character in one can only do harm.
+local function record_field(name, record, field)
+  local value = record[field]
+  if value == nil then return nil end
+  if is_clean(value) then return value end
+  return failure(("the discovered %s of '%s' has a control character in it; correct what registers %s")
+    :format(field, name, name))
+end
+
+-- A service that is not in the stack is all that its record says.
+local function outside_field(name, record, field)
+  if not record then return not_yet(name, field) end
+  if field == "name" then return name end
+  local value, problem = record_field(name, record, field)
+  if value ~= nil or problem then return value, problem end
+  if field == "url" and record.address and record.port then
+    return ("%s://%s:%d"):format(record.scheme or "http", record.address, record.port)
+  end
+  return not_yet(name, field)
+end
+
+local function stack_field(self, name, record, field)
+  if record and FROM_RECORD[field] then
+    local value, problem = record_field(name, record, field)
+    if value ~= nil or problem then return value, problem end
+  end
+  if field == "external" then return self.stack.services[name].external or false end
+  if not M.OWN[field] then return not_yet(name, field) end
+  local value, problem = M.own(self:of(name, record), field)
+  if value ~= nil then return value end
+  local unset = self.stack.services[name][field] == nil
+  return nil, {message = problem.message, pending = problem.pending or unset}
+end
+
+local function field_names() return suggest.names(OTHERS) end
+
+--- A view of the service `name` with what `record` (or nil) says of it.
+function M.view(self, name, record)
+  return values.view(function(field)
+    if not OTHERS[field] then
+      return failure(("'%s' has no field '%s'%s"):format(name, tostring(field),
+        suggest.hint(tostring(field), field_names())))
+    end
+    if self.stack.services[name] then return stack_field(self, name, record, field) end
+    return outside_field(name, record, field)
+  end, function() return M.known_names(self, name, record) end, name)
+end
+
+--- The fields of a service that have a value now.
+function M.known_names(self, name, record)
+  local names, view = {}, M.view_index(self, name, record)
+  for _, field in ipairs(field_names()) do
+    local value = view(field)
+    if value ~= nil and not secret.is(value) then names[#names + 1] = field end
+  end
+  return names
+end
+
+function M.view_index(self, name, record)
+  return function(field)
+    if self.stack.services[name] then return stack_field(self, name, record, field) end
+    return outside_field(name, record, field)
+  end
+end
+
+--- Whether a service can be described before it is discovered.
+function M.is_static(self, name)
+  local service = self.stack.services[name]
+  return service ~= nil and (service.external or service.embedded or type(service.port) == "number")
+end
+
+local function preferred(self, a, b)
+  local here = self.stack.node
+  if (a.node == here) ~= (b.node == here) then return a.node == here end
+  return tostring(a.id) < tostring(b.id)
+end
+
+--- The record of a service that this scope stays with: the one it had, else one on this node, else
+--- that with the lowest id. nil if there is none.
+function M.choose(self, name)
+  local service = self.stack.services[name]
+  if service and service.external then return nil end
+  local best
+  for _, record in ipairs(self.lookup(name)) do
+    if record.id == self.chosen[name] then return record end
+    if not best or preferred(self, record, best) then best = record end
+  end
+  self.chosen[name] = best and best.id
+  return best
+end
+
+return M
