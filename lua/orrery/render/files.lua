@@ -1,0 +1,209 @@
+--- files -- one configuration file: rendered, checked against its format, written atomically.
+local core = require "orrery.core"
+local formats = require "orrery.formats"
+local plugin = require "orrery.plugin"
+local scope = require "orrery.scope"
+local template = require "orrery.template"
+local values = require "orrery.template.values"
+
+local M = {}
+
+local SERVICE_USER = "atproto"
+local MODE, SECRET_MODE, FOLDER_MODE = 416, 384, 488 -- 0640, 0600, 0750
+local CHECK_TIMEOUT = 30
+local MAX_TEMPLATE = 1024 * 1024
+
+local function failed(path, message, more)
+  local problem = {path = path, message = message, pending = false}
+  for key, value in pairs(more or {}) do problem[key] = value end
+  return nil, {problem}
+end
+
+local function from_error(path, err)
+  return failed(path, err.message, {file = err.file, line = err.line, column = err.column,
+                                    pending = err.pending})
+end
+
+-- The user whose file it is: as root, the service's.
+local function owner_of(r, config)
+  if core.process.user().uid ~= 0 then return nil end
+  local owner = config.owner or r.service.user
+  if owner then return owner end
+  return core.process.lookup_user(SERVICE_USER) and SERVICE_USER or nil
+end
+
+local function absolute(r, key)
+  if key:sub(1, 1) == "/" then return key end
+  return ("%s/%s"):format((r.context.dirs or r.service.dirs).config, key)
+end
+
+-- The template's text and its name in errors.
+local function read_template(r, config, path)
+  if config.template then return config.template, path .. ".template" end
+  local found, message = plugin.find("template", config.source, r.stack.dir)
+  if not found then return nil, message end
+  local text
+  text, message = core.file.read(found, {max = MAX_TEMPLATE})
+  return text, text and found or message
+end
+
+local function format_of(r, key, config)
+  local name = config.format or formats.of_path(key)
+  if not name or name == "text" then return nil end
+  local format, message = formats.get(name, r.stack.dir)
+  return format or false, format and name or message
+end
+
+-- A wrong text is refused with the line of the template that wrote it.
+local function check_format(format, name, text, source, locate, is_secret)
+  local value, message, line = format.read(text)
+  if value ~= nil then return true end
+  if is_secret then message = message:gsub("[\"'].-[\"']", "...") end
+  local at = locate and locate(line or 1) or line or 1
+  local text_of = "%s:%d: the rendered text is not valid %s: %s"
+  return nil, text_of:format(source, at, name, message), at
+end
+
+local function render_template(r, own, config, path, format, format_name)
+  local text, source = read_template(r, config, path)
+  if not text then return failed(path .. ".source", source) end
+  local options = {name = source, dir = r.stack.dir, format = format and format_name}
+  local result, is_secret, locate, later = template.render(text, own, options)
+  if not result then return from_error(path, is_secret) end
+  if format then
+    local ok, message, line = check_format(format, format_name, result, source, locate, is_secret)
+    if not ok then return failed(path, message, {file = source, line = line}) end
+  end
+  return {text = result, secret = is_secret, later = later}
+end
+
+local function render_data(own, config, path, format, format_name)
+  if not format then return failed(path, "data needs a format: set format = \"json\" or another") end
+  local value, problem = own:evaluate(config.data, path .. ".data")
+  if value == nil then return failed(path, problem.message, {pending = problem.pending}) end
+  local is_secret = false
+  value = values.plain(value, function(found)
+    is_secret = true
+    return own:reveal(found) or error({message = "this secret is not known"}, 0)
+  end)
+  local text, message = format.write(value)
+  if not text then return failed(path, ("cannot be written as %s: %s"):format(format_name, message)) end
+  return {text = text, secret = is_secret}
+end
+
+-- A scope with the variables of this file; the check's command knows the file as ${file}.
+local function scope_of(r, config)
+  if not next(config.variables or {}) then return r.scope end
+  local context = {}
+  for key, value in pairs(r.context) do context[key] = value end
+  context.variables = config.variables
+  return scope.new(context)
+end
+
+-- `${file}` beside the names that a command may use otherwise.
+local function with_file(own, file)
+  return {
+    get = function(_, name)
+      if name == "file" then return file end
+      return own:get(name)
+    end,
+    reveal = function(_, value) return own:reveal(value) end,
+  }
+end
+
+local function render_words(own, words, file, path, problems)
+  local result = {}
+  for i, word in ipairs(words) do
+    local text, is_secret = template.render(word, with_file(own, file), {name = path})
+    local message = not text and is_secret.message
+      or is_secret == true and "a secret may not be in a command line"
+    if message then problems[#problems + 1] = {path = path, message = message, pending = false} end
+    result[i] = text
+  end
+  return result
+end
+
+local function add_commands(file, own, config, path)
+  local problems = {}
+  if config.check then
+    file.candidate = file.path .. ".new"
+    file.check = render_words(own, config.check, file.candidate, path .. ".check", problems)
+  end
+  file.reload = config.reload
+  if type(config.reload) == "table" and config.reload.command then
+    file.reload = {command = render_words(own, config.reload.command, file.path,
+      path .. ".reload.command", problems)}
+  end
+  if #problems > 0 then return nil, problems end
+  return file
+end
+
+--- Renders the file `key` of a service: {path, text, secret, mode, owner, format, check, reload,
+--- later} | nil, problems.
+function M.render(r, key, config, path)
+  local format, format_name = format_of(r, key, config)
+  if format == false then return failed(path .. ".format", format_name) end
+  local own = scope_of(r, config)
+  local file, problems
+  if config.data ~= nil then
+    file, problems = render_data(own, config, path, format, format_name)
+  else
+    file, problems = render_template(r, own, config, path, format, format_name)
+  end
+  if not file then return nil, problems end
+  file.path, file.format, file.owner = absolute(r, key), format_name, owner_of(r, config)
+  file.mode = file.secret and SECRET_MODE or config.mode or MODE
+  return add_commands(file, own, config, path)
+end
+
+-- ---- writing ----
+
+local function is_same(file)
+  local stat = core.file.stat(file.path)
+  if not stat or stat.type ~= "file" or stat.mode & 511 ~= file.mode then return false end
+  if file.owner then
+    local user = core.process.lookup_user(file.owner)
+    if not user or user.uid ~= stat.uid then return false end
+  end
+  return core.file.read(file.path) == file.text
+end
+
+local function run_check(file)
+  local result, message = core.process.run {argv = file.check, timeout = CHECK_TIMEOUT}
+  if not result then return nil, ("its check %s could not be run: %s"):format(file.check[1], message) end
+  if result.code == 0 then return true end
+  local said = file.secret and "its output is not shown, since the file has secrets"
+    or (result.stderr ~= "" and result.stderr or result.stdout):sub(-500)
+  return nil, ("its check %s refuses it (%s), so the old file stays: %s"):format(file.check[1],
+    result.timedOut and "timed out" or "exit code " .. tostring(result.code), said)
+end
+
+local function checked(file)
+  if not file.check then return true end
+  local options = {mode = file.mode, owner = file.owner}
+  local ok, message = core.file.write(file.candidate, file.text, options)
+  if not ok then return nil, message end
+  ok, message = run_check(file)
+  core.file.remove(file.candidate)
+  return ok, message
+end
+
+local function make_folder(file)
+  local folder = file.path:match("^(.+)/[^/]*$")
+  if not folder or core.file.stat(folder) then return true end
+  return core.file.mkdir(folder, FOLDER_MODE, {owner = file.owner})
+end
+
+--- Writes one file if it differs: true, or false if it was the same | nil, message.
+function M.write(file)
+  if is_same(file) then return false end
+  local ok, message = make_folder(file)
+  if ok then ok, message = checked(file) end
+  if not ok then return nil, message end
+  ok, message = core.file.write(file.path, file.text,
+    {mode = file.mode, owner = file.owner, sync = true})
+  if not ok then return nil, message end
+  return true
+end
+
+return M
