@@ -9,6 +9,7 @@
 #include "core/err.h"
 #include "core/mem.h"
 #include "engine.h"
+#include "guard.h"
 
 /* The folder with lua/, profiles/ and templates/: ../share/orrery from an installed program, ..
  * from one in its build folder. The caller frees it; NULL if neither is there. */
@@ -44,14 +45,17 @@ int main(int argc, char **argv)
                         "beside the program; run `make install` again\n");
         return 1;
     }
-    struct engine *e = engine_new(root, NULL, &err);
+    struct guard *guard = guard_fork(&err); /* while this process is small and has one thread */
+    struct engine *e = guard ? engine_new(root, guard, &err) : NULL;
     free(root);
     if (!e) {
         fprintf(stderr, "orrery: %s\n", err.message);
         err_clear(&err);
+        guard_close(guard);
         return 1;
     }
     int code = engine_run(e, "orrery.cli", "main", argc, argv);
     engine_close(e);
+    guard_close(guard);
     return code;
 }

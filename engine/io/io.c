@@ -5,6 +5,7 @@
 
 #include "core/err.h"
 #include "io/http.h"
+#include "io/process.h"
 
 int io_init(struct io *io, struct guard *guard, struct err *err)
 {
@@ -22,9 +23,38 @@ static void close_handle(uv_handle_t *handle, void *unused)
         uv_close(handle, NULL);
 }
 
+void io_add_closer(struct io *io, struct io_closer *closer, void (*close)(struct io_closer *))
+{
+    *closer = (struct io_closer){.next = io->closers, .prev = &io->closers, .close = close};
+    if (closer->next)
+        closer->next->prev = &closer->next;
+    io->closers = closer;
+}
+
+void io_remove_closer(struct io_closer *closer)
+{
+    if (!closer->prev)
+        return;
+    *closer->prev = closer->next;
+    if (closer->next)
+        closer->next->prev = closer->prev;
+    closer->prev = NULL;
+}
+
+static void close_closers(struct io *io)
+{
+    while (io->closers) {
+        struct io_closer *closer = io->closers;
+        io_remove_closer(closer);
+        closer->close(closer);
+    }
+}
+
 void io_close(struct io *io)
 {
     http_close(io);
+    close_closers(io);
+    process_close(io);
     uv_run(&io->loop, UV_RUN_NOWAIT);
     uv_walk(&io->loop, close_handle, NULL); /* none is left unless something leaked */
     uv_run(&io->loop, UV_RUN_DEFAULT);

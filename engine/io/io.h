@@ -10,12 +10,21 @@ struct http_multi;
 
 enum io_log_level { IO_LOG_DEBUG, IO_LOG_INFO, IO_LOG_WARNING, IO_LOG_ERROR };
 
+/* A thing that lives longer than one operation (a handle that a script holds) and has something on
+ * the loop: io_close() ends it, if nobody did before. Embedded in its owner. */
+struct io_closer {
+    struct io_closer *next, **prev; /* prev is NULL while it is in no list */
+    void (*close)(struct io_closer *closer);
+};
+
 struct io {
     uv_loop_t loop;
+    struct io_closer *closers;
     struct guard *guard;         /* borrowed; NULL: the first process started forks one */
     struct http_multi *http;     /* owned; NULL until the first request */
     enum io_log_level log_level; /* lines below it are dropped */
     int log_fd;                  /* standard error, or an owned file */
+    struct processes *processes; /* io/process.c */
 };
 
 int io_init(struct io *io, struct guard *guard, struct err *err);
@@ -23,6 +32,10 @@ int io_init(struct io *io, struct guard *guard, struct err *err);
 /* Ends every part, drives the loop until its handles have closed, and closes it. No operation may
  * be pending by then: the tasks that started them were cancelled. */
 void io_close(struct io *io);
+
+/* From then on io_close() calls `close`, once, unless the closer is removed first. */
+void io_add_closer(struct io *io, struct io_closer *closer, void (*close)(struct io_closer *));
+void io_remove_closer(struct io_closer *closer);
 
 /* The number of active handles and requests on the loop: what a test must leave as it found it. */
 int io_live(struct io *io);

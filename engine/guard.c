@@ -1,0 +1,490 @@
+#include "guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/err.h"
+#include "core/mem.h"
+#include "core/proc.h"
+
+#define EXEC_LIMIT_MS 10000 /* a program that cannot be opened by then (a dead mount) is given up  \
+                             */
+#define RESCAN_MS 20
+#define FDS 4
+
+/* One child, from its start until it and all it left behind are gone. */
+struct child {
+    struct child *next;
+    uint32_t id;
+    pid_t pid;
+    uid_t uid;
+    int signal;  /* its stop signal */
+    bool exited; /* reaped; what it left behind is being killed */
+    int status;
+    uint64_t give_up_ms; /* once exited: report it then, even if something cannot be killed */
+};
+
+/* The guard's whole state. */
+struct keeper {
+    int fd, signals; /* signals: a signalfd for SIGCHLD */
+    pid_t pid;
+    const char *token;
+    struct child *children; /* owned */
+    bool closing;           /* the agent is gone */
+    uint64_t kill_at_ms;
+};
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static struct child *find_pid(struct keeper *k, pid_t pid)
+{
+    struct child *c = k->children;
+    while (c && (c->pid != pid || c->exited))
+        c = c->next;
+    return c;
+}
+
+static struct child *find_id(struct keeper *k, uint32_t id)
+{
+    struct child *c = k->children;
+    while (c && c->id != id)
+        c = c->next;
+    return c;
+}
+
+/* ---- ending what a child leaves behind ---- */
+
+/* The id in the token that an orphan was started with; 0 if it bears none of ours (it may have
+ * cleared or overwritten its environment). */
+static uint32_t owner_of(const struct keeper *k, pid_t pid)
+{
+    char *value = proc_env(pid, GUARD_VARIABLE);
+    size_t len = strlen(k->token);
+    uint32_t id = 0;
+    if (value && strncmp(value, k->token, len) == 0 && value[len] == '.')
+        id = (uint32_t)strtoul(value + len + 1, NULL, 10);
+    free(value);
+    return id;
+}
+
+static bool runs_as(pid_t pid, uid_t uid)
+{
+    char path[64];
+    unsigned real;
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    bool found = false;
+    char line[256];
+    while (!found && fgets(line, sizeof line, file))
+        found = sscanf(line, "Uid: %u", &real) == 1;
+    fclose(file);
+    return found && real == uid;
+}
+
+/* Whether the orphan (a child of the guard that it did not start) is the child's. One without a
+ * token is taken to be of the first child to exit under the same user: a database whose workers
+ * overwrite their environment has none other. */
+static bool is_left_by(const struct keeper *k, const struct child *c, pid_t orphan)
+{
+    uint32_t owner = owner_of(k, orphan);
+    return owner ? owner == c->id : c->exited && runs_as(orphan, c->uid);
+}
+
+/* Kills what the child left behind. Returns how many of it were still there. */
+static int kill_leavings(struct keeper *k, const struct child *c)
+{
+    struct pids pids = {0};
+    struct proc_stat stat;
+    int count = 0;
+    proc_children(k->pid, &pids);
+    for (size_t i = 0; i < pids.count; i++) {
+        pid_t pid = pids.list[i];
+        if (find_pid(k, pid) || !proc_stat(pid, &stat) || !proc_alive(&stat))
+            continue;
+        if (!is_left_by(k, c, pid))
+            continue;
+        proc_kill_tree(pid);
+        count++;
+    }
+    pids_free(&pids);
+    return count;
+}
+
+/* Everything there is, whoever started it. */
+static void kill_all(struct keeper *k)
+{
+    struct pids pids = {0};
+    proc_children(k->pid, &pids);
+    for (size_t i = 0; i < pids.count; i++)
+        proc_kill_tree(pids.list[i]);
+    pids_free(&pids);
+}
+
+static void kill_child(struct keeper *k, struct child *c)
+{
+    if (!c->exited) {
+        proc_kill_tree(c->pid);
+        kill(-c->pid, SIGKILL);
+    }
+    kill_leavings(k, c);
+}
+
+/* ---- reaping ---- */
+
+static void report(struct keeper *k, const struct guard_report *r)
+{
+    if (!k->closing && send(k->fd, r, sizeof *r, MSG_NOSIGNAL) < 0 && errno != EPIPE)
+        k->closing = errno != EINTR; /* an agent that cannot be told is as good as gone */
+}
+
+static void reap(struct keeper *k)
+{
+    siginfo_t info = {0};
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
+        struct child *c = find_pid(k, info.si_pid);
+        int status = 0;
+        if (c)
+            kill(-c->pid, SIGKILL); /* while its number is still its own */
+        waitpid(info.si_pid, &status, 0);
+        if (c) {
+            c->exited = true;
+            c->status = status;
+            c->give_up_ms = now_ms() + GUARD_GRACE_MS;
+        }
+        info.si_pid = 0;
+    }
+}
+
+static bool is_gone(struct keeper *k, const struct child *c)
+{
+    if (!c->exited)
+        return false;
+    bool group_left = kill(-c->pid, 0) == 0;
+    return (kill_leavings(k, c) == 0 && !group_left) || now_ms() >= c->give_up_ms;
+}
+
+/* Reports the children that are gone. Returns true if some have exited but left something. */
+static bool settle(struct keeper *k)
+{
+    bool unsettled = false;
+    for (struct child **at = &k->children; *at;) {
+        struct child *c = *at;
+        if (!is_gone(k, c)) {
+            unsettled |= c->exited;
+            at = &c->next;
+            continue;
+        }
+        report(k, &(struct guard_report){
+                      .news = GUARD_EXITED, .id = c->id, .pid = c->pid, .status = c->status});
+        *at = c->next;
+        free(c);
+    }
+    return unsettled;
+}
+
+/* ---- requests ---- */
+
+static void close_fds(const int *fds, int count)
+{
+    for (int i = 0; i < count; i++)
+        close(fds[i]);
+}
+
+/* Waits until the child has become its program. Returns false with the reason if it could not. */
+static bool await_exec(pid_t pid, int status, struct guard_failure *ret)
+{
+    struct pollfd poller = {.fd = status, .events = POLLIN};
+    int ready;
+    do
+        ready = poll(&poller, 1, EXEC_LIMIT_MS);
+    while (ready < 0 && errno == EINTR);
+    if (ready > 0)
+        return read(status, ret, sizeof *ret) <= 0;
+    kill(pid, SIGKILL);
+    *ret = (struct guard_failure){.stage = GUARD_AT_EXEC, .number = ETIMEDOUT};
+    return false;
+}
+
+static pid_t start(struct keeper *k, const int fds[FDS], struct guard_failure *ret)
+{
+    int status[2];
+    *ret = (struct guard_failure){.stage = GUARD_AT_FORK};
+    if (pipe2(status, O_CLOEXEC) < 0) {
+        ret->number = errno;
+        return -1;
+    }
+    pid_t pid = fork();
+    if (pid == 0)
+        guard_become(k->pid, fds, status[1]);
+    ret->number = errno;
+    close(status[1]);
+    if (pid > 0 && !await_exec(pid, status[0], ret)) {
+        waitpid(pid, NULL, 0);
+        pid = -1;
+    }
+    close(status[0]);
+    return pid;
+}
+
+static void spawn(struct keeper *k, const struct guard_request *r, const int fds[FDS])
+{
+    struct guard_failure why;
+    pid_t pid = start(k, fds, &why);
+    if (pid < 0) {
+        report(k, &(struct guard_report){.news = GUARD_FAILED,
+                                         .id = r->id,
+                                         .status = why.number,
+                                         .stage = why.stage,
+                                         .detail = why.detail});
+        return;
+    }
+    struct child *c = xcalloc(1, sizeof *c);
+    *c = (struct child){
+        .next = k->children, .id = r->id, .pid = pid, .uid = r->uid, .signal = r->signal};
+    k->children = c;
+    report(k, &(struct guard_report){.news = GUARD_SPAWNED, .id = r->id, .pid = pid});
+}
+
+static void obey(struct keeper *k, const struct guard_request *r, const int *fds, int count)
+{
+    struct child *c = find_id(k, r->id);
+    if (r->verb == GUARD_SPAWN && count == FDS)
+        spawn(k, r, fds);
+    else if (r->verb == GUARD_SIGNAL && c && !c->exited)
+        kill(-c->pid, r->signal);
+    else if (r->verb == GUARD_KILL && c)
+        kill_child(k, c);
+}
+
+/* Copies the descriptors of a message. A cut-off list is closed, and counts as none. */
+static int take_fds(struct msghdr *message, int fds[FDS])
+{
+    struct cmsghdr *c = CMSG_FIRSTHDR(message);
+    if (!c || c->cmsg_type != SCM_RIGHTS)
+        return 0;
+    int count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    if (count > FDS)
+        count = FDS;
+    memcpy(fds, CMSG_DATA(c), (size_t)count * sizeof(int));
+    return count;
+}
+
+static void receive(struct keeper *k)
+{
+    struct guard_request request;
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(FDS * sizeof(int))];
+    } control;
+    struct iovec body = {&request, sizeof request};
+    struct msghdr message = {.msg_iov = &body,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    int fds[FDS];
+    ssize_t n = recvmsg(k->fd, &message, MSG_CMSG_CLOEXEC);
+    if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) {
+        k->closing = true;
+        return;
+    }
+    int count = n > 0 ? take_fds(&message, fds) : 0;
+    if (n == (ssize_t)sizeof request)
+        obey(k, &request, fds, count);
+    close_fds(fds, count);
+}
+
+/* ---- the end ---- */
+
+static void ask_to_stop(pid_t target, int sig)
+{
+    kill(target, sig);
+    kill(target, SIGCONT); /* a stopped process would not hear it */
+}
+
+static void begin_closing(struct keeper *k)
+{
+    struct pids pids = {0};
+    close(k->fd);
+    k->kill_at_ms = now_ms() + GUARD_GRACE_MS;
+    for (struct child *c = k->children; c; c = c->next)
+        if (!c->exited)
+            ask_to_stop(-c->pid, c->signal);
+    proc_children(k->pid, &pids);
+    for (size_t i = 0; i < pids.count; i++)
+        if (!find_pid(k, pids.list[i]) && !find_id(k, owner_of(k, pids.list[i])))
+            ask_to_stop(pids.list[i], SIGTERM);
+    pids_free(&pids);
+}
+
+static void drain_signals(int fd)
+{
+    struct signalfd_siginfo info[8];
+    while (read(fd, info, sizeof info) > 0)
+        ;
+}
+
+static bool has_children(void)
+{
+    siginfo_t info;
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+static void end(struct keeper *k)
+{
+    begin_closing(k);
+    for (;;) {
+        reap(k);
+        settle(k);
+        if (!has_children())
+            return;
+        uint64_t now = now_ms();
+        if (now >= k->kill_at_ms)
+            kill_all(k);
+        struct pollfd poller = {.fd = k->signals, .events = POLLIN};
+        poll(&poller, 1, RESCAN_MS);
+        drain_signals(k->signals);
+    }
+}
+
+static void serve(struct keeper *k)
+{
+    bool unsettled = false;
+    while (!k->closing) {
+        struct pollfd pollers[] = {{.fd = k->fd, .events = POLLIN},
+                                   {.fd = k->signals, .events = POLLIN}};
+        poll(pollers, 2, unsettled ? RESCAN_MS : -1);
+        if (pollers[0].revents)
+            receive(k);
+        if (pollers[1].revents)
+            drain_signals(k->signals);
+        if (pollers[1].revents || unsettled) {
+            reap(k);
+            unsettled = settle(k);
+        }
+    }
+    end(k);
+}
+
+/* Only the agent's hanging up ends the guard: a signal meant for the agent's whole group must not
+ * take away the one who stops the services. */
+static int watch_signals(void)
+{
+    static const int deaf[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
+                               SIGPIPE, SIGUSR1, SIGUSR2, SIGTSTP};
+    sigset_t set;
+    for (size_t i = 0; i < sizeof deaf / sizeof *deaf; i++)
+        signal(deaf[i], SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_SETMASK, &set, NULL);
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+/* Keeps nothing open but the socket, which becomes descriptor 3. */
+static int shed_files(int fd)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd < 3)
+        fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (fd != 3)
+        fd = dup3(fd, 3, O_CLOEXEC);
+    for (int i = 0; i < 3; i++)
+        dup2(null, i);
+    if (syscall(SYS_close_range, 4u, ~0u, 0u) < 0)
+        for (int i = 4; i < 65536; i++)
+            close(i);
+    return fd;
+}
+
+static void be_guard(int fd, const char *token) __attribute__((noreturn));
+
+static void be_guard(int fd, const char *token)
+{
+    struct keeper k = {.pid = getpid(), .token = token};
+    k.fd = shed_files(fd);
+    k.signals = watch_signals();
+    setsid();
+    prctl(PR_SET_NAME, "orrery-guard");
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    if (chdir("/") == 0)
+        serve(&k);
+    _exit(0);
+}
+
+/* ---- the agent's end ---- */
+
+static void make_token(char token[17])
+{
+    uint64_t number = 0;
+    if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
+        number = (uint64_t)getpid() << 32 ^ now_ms();
+    snprintf(token, 17, "%016llx", (unsigned long long)number);
+}
+
+struct guard *guard_fork(struct err *err)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        err_errno(err, errno, "cannot make a socket for the guard process");
+        return NULL;
+    }
+    struct guard *g = xcalloc(1, sizeof *g);
+    make_token(g->token);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    g->fd = pair[0];
+    g->pid = fork();
+    if (g->pid == 0)
+        be_guard(pair[1], g->token);
+    close(pair[1]);
+    if (g->pid > 0)
+        return g;
+    err_errno(err, errno, "cannot fork the guard process");
+    close(g->fd);
+    free(g);
+    return NULL;
+}
+
+struct guard *guard_fork_embedded(struct err *err)
+{
+    struct guard *g = guard_fork(err);
+    if (g)
+        g->embedded = true;
+    return g;
+}
+
+void guard_close(struct guard *g)
+{
+    if (!g)
+        return;
+    if (g->fd >= 0)
+        close(g->fd);
+    if (g->pid > 0)
+        while (waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    free(g);
+}
+
+int guard_fd(const struct guard *g) { return g->fd; }
+
+pid_t guard_pid(const struct guard *g) { return g->pid; }
