@@ -20,8 +20,9 @@
 #include "core/mem.h"
 #include "core/proc.h"
 
-#define EXEC_LIMIT_MS 10000 /* a program that cannot be opened by then (a dead mount) is given up  \
-                             */
+#define EXEC_LIMIT_MS                                                                              \
+    10000 /* a program that cannot be opened by then (a dead mount) is given up                    \
+           */
 #define RESCAN_MS 20
 #define FDS 4
 
@@ -233,7 +234,7 @@ static pid_t start(struct keeper *k, const int fds[FDS], struct guard_failure *r
         ret->number = errno;
         return -1;
     }
-    pid_t pid = fork();
+    pid_t pid = _Fork(); /* no handlers of libraries: their descriptors are ours by now */
     if (pid == 0)
         guard_become(k->pid, fds, status[1]);
     ret->number = errno;

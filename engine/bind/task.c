@@ -9,6 +9,7 @@
 
 #include "bind/bind.h"
 #include "bind/libs.h"
+#include "bind/wait.h"
 #include "core/mem.h"
 #include "engine.h"
 #include "io/io.h"
@@ -275,62 +276,6 @@ void tasks_close(struct engine *e)
     }
 }
 
-/* ---- a wait with an optional deadline: what join and pop have in common ---- */
-
-/* One parked wait in a list. Owned by the loop: freed when its timer has closed. */
-struct waiter {
-    struct waiter *next, **prev; /* the list it waits in; prev is NULL once it has left */
-    struct task *task;           /* borrowed */
-    uv_timer_t timer;
-};
-
-static void waiter_free(uv_handle_t *timer) { free(timer->data); }
-
-static void waiter_stop(void *op)
-{
-    struct waiter *w = op;
-    *w->prev = w->next;
-    if (w->next)
-        w->next->prev = w->prev;
-    uv_close((uv_handle_t *)&w->timer, waiter_free);
-}
-
-static void waiter_expired(uv_timer_t *timer)
-{
-    struct waiter *w = timer->data;
-    lua_State *L = task_stack(w->task);
-    lua_pushnil(L);
-    lua_pushliteral(L, "timed out");
-    lua_pushliteral(L, "timeout");
-    task_wake(w->task, 3);
-    waiter_stop(w);
-}
-
-/* Joins the end of a list, so that the longest wait is answered first. */
-static int waiter_park(struct task *task, struct waiter **list, lua_Number seconds)
-{
-    while (*list)
-        list = &(*list)->next;
-    struct waiter *w = xcalloc(1, sizeof *w);
-    w->task = task;
-    w->prev = list;
-    *list = w;
-    w->timer.data = w;
-    uv_update_time(&task->engine->io->loop);
-    uv_timer_init(&task->engine->io->loop, &w->timer);
-    if (seconds >= 0)
-        uv_timer_start(&w->timer, waiter_expired, bind_ms(seconds), 0);
-    return task_park(task, waiter_stop, w);
-}
-
-static lua_Number opt_timeout(lua_State *L, int arg)
-{
-    lua_Number seconds = luaL_optnumber(L, arg, -1);
-    luaL_argcheck(L, lua_isnoneornil(L, arg) || (seconds >= 0 && seconds < 1e9), arg,
-                  "must be from 0 to 1e9 seconds");
-    return seconds;
-}
-
 /* ---- orrery.task ---- */
 
 #define HANDLE "orrery.task"
@@ -371,10 +316,8 @@ static void answer_joiners(struct task_handle *h, lua_State *L)
 {
     int handle_index = lua_gettop(L);
     while (h->joiners) {
-        struct waiter *w = h->joiners;
-        int n = push_outcome(L, task_stack(w->task), handle_index);
-        task_wake(w->task, n);
-        waiter_stop(w);
+        struct task *task = waiter_pop(&h->joiners);
+        task_wake(task, push_outcome(L, task_stack(task), handle_index));
     }
 }
 
@@ -406,7 +349,7 @@ static int l_task_join(lua_State *L)
 {
     struct engine *e = bind_engine(L);
     struct task_handle *h = luaL_checkudata(L, 1, HANDLE);
-    lua_Number seconds = opt_timeout(L, 2);
+    lua_Number seconds = waiter_opt_timeout(L, 2);
     struct task *self = task_self(e, L);
     luaL_argcheck(L, h->task != self, 1, "a task cannot join itself");
     if (!h->task)
@@ -452,12 +395,11 @@ static int l_queue_push(lua_State *L)
 {
     struct queue *q = luaL_checkudata(L, 1, QUEUE);
     luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "nil cannot be queued");
-    struct waiter *w = q->waiters;
-    if (w) {
+    if (q->waiters) {
+        struct task *task = waiter_pop(&q->waiters);
         lua_pushvalue(L, 2);
-        lua_xmove(L, task_stack(w->task), 1);
-        task_wake(w->task, 1);
-        waiter_stop(w);
+        lua_xmove(L, task_stack(task), 1);
+        task_wake(task, 1);
         return 0;
     }
     lua_getiuservalue(L, 1, 1);
@@ -470,7 +412,7 @@ static int l_queue_pop(lua_State *L)
 {
     struct engine *e = bind_engine(L);
     struct queue *q = luaL_checkudata(L, 1, QUEUE);
-    lua_Number seconds = opt_timeout(L, 2);
+    lua_Number seconds = waiter_opt_timeout(L, 2);
     struct task *self = task_self(e, L);
     if (q->first > q->last)
         return waiter_park(self, &q->waiters, seconds);

@@ -17,8 +17,9 @@
 #include "io/orphans.h"
 #include "io/process_order.h"
 
-#define MAX_UNANSWERED 32 /* starts under way at once: each holds four descriptors in the socket   \
-                           */
+#define MAX_UNANSWERED                                                                             \
+    32 /* starts under way at once: each holds four descriptors in the socket                      \
+        */
 
 enum process_state { PROCESS_QUEUED, PROCESS_STARTING, PROCESS_RUNNING };
 
@@ -545,4 +546,11 @@ const char *process_token(const struct io *io)
     if (io->processes)
         return io->processes->guard->token;
     return io->guard ? io->guard->token : NULL;
+}
+
+pid_t process_guard_pid(const struct io *io)
+{
+    if (io->processes)
+        return guard_pid(io->processes->guard);
+    return io->guard ? guard_pid(io->guard) : 0;
 }

@@ -66,5 +66,6 @@ void process_guard_forget(struct guard_watch *watch);
 
 /* The token that this engine's children bear, or NULL while there is no guard. */
 const char *process_token(const struct io *io);
+pid_t process_guard_pid(const struct io *io); /* 0 while there is none */
 
 void process_close(struct io *io); /* called by io_close() */
