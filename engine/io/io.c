@@ -52,8 +52,8 @@ static void close_closers(struct io *io)
 
 void io_close(struct io *io)
 {
-    http_close(io);
     close_closers(io);
+    http_close(io);
     process_close(io);
     uv_run(&io->loop, UV_RUN_NOWAIT);
     uv_walk(&io->loop, close_handle, NULL); /* none is left unless something leaked */
