@@ -32,11 +32,7 @@ local function instance(service, id, known)
     health = found.health or "unknown", did = service.did}
 end
 
---- {by_service = {pds = {instances}}}, by the agent if one runs.
-function M.of(stack)
-  local client = session.try_client(stack)
-  local state = client and client:state()
-  local known = state and from_agent(state) or from_state_folder(stack)
+local function assemble(stack, known)
   local by_service = {}
   for name, service in pairs(stack.services) do
     by_service[name] = {}
@@ -45,6 +41,13 @@ function M.of(stack)
     end
   end
   return {by_service = by_service}
+end
+
+--- {by_service = {pds = {instances}}}, by the agent if one runs.
+function M.of(stack)
+  local client = session.try_client(stack)
+  local state = client and client:state()
+  return assemble(stack, state and from_agent(state) or from_state_folder(stack))
 end
 
 --- A secret is revealed only if it exists already: looking generates nothing.
@@ -61,6 +64,54 @@ end
 --- The render context of one instance of the view.
 function M.context(stack, view, i, secrets)
   return require("orrery.context").of(stack, view, i, view.backend, secrets)
+end
+
+--- A template's error starts with its place, which is shown anyway.
+local function without_place(problem)
+  local message = problem.message
+  for _, place in ipairs({problem.path or "", problem.file or ""}) do
+    if place ~= "" and message:sub(1, #place + 1) == place .. ":" then
+      message = message:sub(#place + 2):gsub("^%d+:%d+:? ?", "")
+    end
+  end
+  local in_file = problem.file ~= problem.path
+  return {path = problem.path, message = message, file = in_file and problem.file or nil,
+    line = in_file and problem.line or nil}
+end
+
+local function add_problems(list, seen, problems)
+  for _, problem in ipairs(problems or {}) do
+    local key = (problem.path or "") .. "\0" .. problem.message
+    if not problem.pending and not seen[key] then
+      seen[key] = true
+      list[#list + 1] = without_place(problem)
+    end
+  end
+end
+
+--- What is wrong with the templates of a stack: an undeclared name, a text that is not of its
+-- format. What is only not known yet is no problem.
+local function template_problems(stack)
+  local render, view, list, seen = require "orrery.render", assemble(stack, {}), {}, {}
+  for _, name in ipairs(require("orrery.suggest").names(stack.services)) do
+    local context = M.context(stack, view, view.by_service[name][1], M.hidden_secrets())
+    add_problems(list, seen, select(2, render.service(stack, name, context)))
+    if not stack.services[name].external then
+      add_problems(list, seen, select(2, render.files(stack, name, context)))
+    end
+  end
+  return list
+end
+
+--- The stack if nothing is wrong with it, its graph and its templates; or nil and every problem.
+function M.checked(ctx)
+  local stack, problems = session.try_stack(ctx)
+  local plan
+  if stack then plan, problems = require("orrery.plan").build(stack) end
+  if not plan then return nil, problems end
+  problems = template_problems(stack)
+  if #problems > 0 then return nil, problems end
+  return stack
 end
 
 --- The discovery backend of the stack.

@@ -4,6 +4,7 @@ local follow = require "orrery.cli.follow"
 local report = require "orrery.cli.report"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
+local view = require "orrery.cli.view"
 
 --- An agent runs already: it is told what to start, and the result is the same as with -d.
 local function join(ctx, stack, client)
@@ -43,8 +44,8 @@ return {
     "4    the agent or a backend could not be reached", "124  with -d: not settled in time"},
   example = "orrery -f simple-pds up -d",
   run = function(ctx)
-    local stack = session.stack(ctx)
-    session.plan(ctx, stack)
+    local stack, problems = view.checked(ctx)
+    if not stack then session.refuse(ctx, problems) end
     session.services(ctx, stack)
     if ctx.options.agent then return foreground.agent(stack, ctx.args) end
     local client = session.try_client(stack)

@@ -1,15 +1,6 @@
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
-
---- The stack and its plan, or nil and every problem.
-local function load(ctx)
-  local stack, problems = session.try_stack(ctx)
-  if not stack then return nil, problems end
-  local plan
-  plan, problems = require("orrery.plan").build(stack)
-  if not plan then return nil, problems end
-  return stack
-end
+local view = require "orrery.cli.view"
 
 local function count(services)
   local n = 0
@@ -31,12 +22,12 @@ return {
   group = "prepare",
   summary = "check a stack and list everything that is wrong with it",
   options = {{name = "json", summary = "print JSON"}},
-  details = "Reads the stack, merges it, checks every key and the dependency graph. Nothing is "
-    .. "started and nothing is written.",
+  details = "Reads the stack, merges it, checks every key, the dependency graph and the templates. "
+    .. "Nothing is started and nothing is written.",
   exits = {"0    valid", "2    wrong usage", "3    invalid"},
   example = "orrery -f stack.lua validate",
   run = function(ctx)
-    local stack, problems = load(ctx)
+    local stack, problems = view.checked(ctx)
     if ctx.options.json then
       report_json(stack, problems)
       return stack and session.OK or session.INVALID
