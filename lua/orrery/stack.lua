@@ -44,7 +44,8 @@ local function own_layer(ctx, place)
     return { value = {}, label = place.file }
   end
   if type(value) ~= "table" then
-    add(ctx, { file = place.file, message = "gives no table; a stack file ends with return { ... }" })
+    add(ctx, { file = place.file,
+      message = "gives no table; a stack file ends with return { ... }" })
     ctx.unread = true
   end
   return read_layer(ctx, type(value) == "table" and value or {}, place.file)
@@ -78,7 +79,8 @@ local function set_layer(ctx, set)
   for _, path in ipairs(suggest.names(set or {})) do
     local keys = keys_of(path)
     if not keys or not put(value, keys, set[path]) then
-      add(ctx, { file = "--set", path = path, message = "is not the path of a value, such as services.pds.port" })
+      add(ctx, { file = "--set", path = path,
+        message = "is not the path of a value, such as services.pds.port" })
     end
   end
   return read_layer(ctx, value, "--set", { coerce = true })
