@@ -356,7 +356,8 @@ describe("bad input", function()
   end)
 
   it("a port used twice, also by a copy or a second port", function()
-    assert.equal("services.b.port: 8000 is already used by services.a.port; give one of them another port",
+    assert.equal("services.b.port: 8000 is already used by services.a.port; give one of " ..
+      "them another port",
       only(one "port = 8000 }, b = { exec = {'x'}, port = 8000"))
     assert.matches("services.b.ports.admin: 8001 is already used by services.a.port (its copy 2)",
       only [[return { services = { a = { exec = {'x'}, port = 8000, replicas = 2 },
