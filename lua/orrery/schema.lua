@@ -185,7 +185,7 @@ M.config = node("object", "a file that is rendered for a service", {
     source = text("the template's file: a name found as a template, or a path"),
     data = node("any", "a table that the format writes"),
     variables = VARIABLES,
-    format = enum({ "json", "yaml", "toml", "env", "ini", "text" }, "the file's format"),
+    format = text("the file's format: text, or a file of formats/ (by the file's ending)"),
     mode = MODE,
     owner = text("the file's user"),
     check = ARGV,
@@ -207,7 +207,7 @@ M.service = node("object", "a named part of the stack", {
       npm = text("the package's name"), version = text("its version"),
     } }),
     replicas = integer("copies on a node; copy i gets port + i", 1, 100, { default = 1 }),
-    bind = text("the address it listens on", { default = "127.0.0.1" }),
+    bind = text("the address it listens on (its node's address, else 127.0.0.1)"),
     address = text("the address others reach it at"),
     port = node("either", "the port it listens on", {
       of = { PORT, enum({ "auto" }, "a free one") }, expects = 'a number or "auto"' }),

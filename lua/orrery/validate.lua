@@ -358,6 +358,7 @@ local function placeholder(ctx, node, value, path, depth)
 end
 
 local EMPTY_FOR_NULL = { object = true, map = true }
+local STRUCTURED = { object = true, map = true, list = true }
 
 function read(ctx, node, value, path, depth)
   ctx.count = ctx.count + 1
@@ -365,6 +366,10 @@ function read(ctx, node, value, path, depth)
     if not ctx.full then add(ctx, path, "there are more than %d values", MAX_VALUES) end
     ctx.full = true
     return nil
+  end
+  if ctx.coerce and STRUCTURED[node.type] and type(value) == "string"
+    and value:find("^%s*[%[{]") then
+    value = core.json.decode(value) or value
   end
   if value == core.json.null and EMPTY_FOR_NULL[node.type] then value = {} end
   if type(value) == "table" then

@@ -1,7 +1,8 @@
 --- verify -- what only the whole stack can tell: names that refer to nothing, ports used twice,
 -- cycles, variables that are missing. Pure; adds to ctx.problems.
 local core = require "orrery.core"
-local graph_of = require "orrery.edges"
+local edges = require "orrery.edges"
+local plugin = require "orrery.plugin"
 local schema = require "orrery.schema"
 local secret = require "orrery.secret"
 local suggest = require "orrery.suggest"
@@ -69,15 +70,15 @@ local function check_dependencies(ctx, stack, name, service)
 end
 
 local function cut_text(cycle)
-  local edges = {}
+  local paths = {}
   for i, edge in ipairs(cycle.cut) do
-    edges[i] = ("services.%s.dependencies.%s"):format(edge.from, edge.to)
+    paths[i] = ("services.%s.dependencies.%s"):format(edge.from, edge.to)
   end
-  return table.concat(edges, ", ")
+  return table.concat(paths, ", ")
 end
 
 local function check_cycles(ctx, stack)
-  local _, message, code, details = core.graph.solve(graph_of.spec(stack))
+  local _, message, code, details = core.graph.solve(edges.spec(stack))
   if code ~= "cycle" then return end
   for _, cycle in ipairs(details.cycles) do
     local text = "Circular dependency detected: " .. table.concat(cycle.cycle, " -> ")
@@ -140,7 +141,7 @@ local function check_run(ctx, name, service)
     end
   elseif not service.embedded and not service.exec then
     local types = {}
-    for _, item in ipairs(require("orrery.plugin").list("type", ctx.place.dir)) do
+    for _, item in ipairs(plugin.list("type", ctx.place.dir)) do
       types[#types + 1] = item.name
     end
     add(ctx, path_of(name, "exec"),
@@ -190,6 +191,12 @@ local function check_checks(ctx, stack, name, service)
   end
 end
 
+local function check_plugin(ctx, kind, name, path)
+  if not name then return end
+  local found, message = plugin.find(kind, name, ctx.place.dir)
+  if not found then add(ctx, path, "%s", message) end
+end
+
 local function check_config(ctx, name, service)
   for _, file in ipairs(suggest.names(service.config)) do
     local entry, given = service.config[file], 0
@@ -198,6 +205,10 @@ local function check_config(ctx, name, service)
     end
     if given ~= 1 then
       add(ctx, path_of(name, "config", file), "give exactly one of template, source, data")
+    end
+    check_plugin(ctx, "template", entry.source, path_of(name, "config", file, "source"))
+    if entry.format ~= "text" then
+      check_plugin(ctx, "format", entry.format, path_of(name, "config", file, "format"))
     end
   end
 end
@@ -218,7 +229,8 @@ local LUA_TYPES = { string = "string", number = "number", boolean = "boolean", a
   object = "table", service = "string" }
 
 local TRUTH = { ["true"] = true, ["false"] = false }
-local CONVERT = { number = tonumber, boolean = function(text) return TRUTH[text] end }
+local CONVERT = { number = tonumber, boolean = function(text) return TRUTH[text] end,
+  array = core.json.decode, object = core.json.decode }
 
 local function has_type(declared, value)
   if secret.is(value) then return declared.type == "string" end

@@ -185,6 +185,15 @@ describe("merging", function()
     assert.equal("--set", loaded.origin["services.pds.port"])
   end)
 
+  it("reads lists and tables that --set gives as JSON", function()
+    local loaded = good(one "variables = { v = { type = 'array' } }", { set = {
+      ["services.a.tags"] = '["x", "y"]', ["services.a.settings.v"] = "[1]",
+      ["services.a.meta"] = '{"k": "v"}' } })
+    assert.same({ "x", "y" }, loaded.services.a.tags)
+    assert.same({ 1 }, loaded.services.a.settings.v)
+    assert.same({ k = "v" }, loaded.services.a.meta)
+  end)
+
   it("tells where each value comes from", function()
     local loaded = good [[return { profile = "simple-pds", services = { pds = { port = 3001 } } }]]
     local origin = loaded.origin
@@ -233,10 +242,10 @@ describe("a stack in three languages", function()
     database = { type = "postgresql", settings = { databases = { "feeds" },
       password = secret{ file = "/run/secrets/db" } } },
     plc = {}, pds = { port = 3000, dependencies = { "plc" } },
-    feeds = { type = "process", exec = { "./feeds", "--config", "${dir.config}/feeds.toml" },
+    feeds = { type = "process", exec = { "./feeds", "--config", "${dir.config}/feeds.yaml" },
       port = 8081, healthEndpoint = "/healthz", dependencies = { "pds", "database" },
       variables = { batch = { type = "number", default = 100 } },
-      config = { ["feeds.toml"] = { format = "toml", template = "batch = ${batch}\n" } } } } }]]
+      config = { ["feeds.yaml"] = { format = "yaml", template = "batch: ${batch}\n" } } } } }]]
   local YAML = [[
 profile: custom
 domain: dev.local
@@ -247,25 +256,25 @@ services:
   pds: {port: 3000, dependencies: [plc]}
   feeds:
     type: process
-    exec: [./feeds, --config, "${dir.config}/feeds.toml"]
+    exec: [./feeds, --config, "${dir.config}/feeds.yaml"]
     port: 8081
     healthEndpoint: /healthz
     dependencies: [pds, database]
     variables: {batch: {type: number, default: 100}}
     config:
-      feeds.toml:
-        format: toml
+      feeds.yaml:
+        format: yaml
         template: |
-          batch = ${batch}
+          batch: ${batch}
 ]]
   local JSON = [[{"profile": "custom", "domain": "dev.local", "services": {
     "database": {"type": "postgresql", "settings": {"databases": ["feeds"],
       "password": {"secret": {"file": "/run/secrets/db"}}}},
     "plc": {}, "pds": {"port": 3000, "dependencies": ["plc"]},
-    "feeds": {"type": "process", "exec": ["./feeds", "--config", "${dir.config}/feeds.toml"],
+    "feeds": {"type": "process", "exec": ["./feeds", "--config", "${dir.config}/feeds.yaml"],
       "port": 8081, "healthEndpoint": "/healthz", "dependencies": ["pds", "database"],
       "variables": {"batch": {"type": "number", "default": 100}},
-      "config": {"feeds.toml": {"format": "toml", "template": "batch = ${batch}\n"}}}}}]]
+      "config": {"feeds.yaml": {"format": "yaml", "template": "batch: ${batch}\n"}}}}}]]
 
   local function comparable(loaded)
     loaded.origin, loaded.file = nil, nil
@@ -441,6 +450,15 @@ describe("bad input", function()
       only(one "variables = { key = { required = true } }"), 1, true)
   end)
 
+  it("a template or a format that does not exist", function()
+    assert.matches('%["x.env"%].source: there is no template "pds.en"; did you mean "pds.env"',
+      only(one "config = { ['x.env'] = { source = 'pds.en' } }"))
+    assert.matches('config.x.format: there is no format "jsn"; did you mean "json"',
+      only(one "config = { x = { template = '', format = 'jsn' } }"))
+    assert.matches("config.x: give exactly one of template, source, data",
+      only(one "config = { x = { format = 'json' } }"))
+  end)
+
   it("a setting that nobody declared, or of the wrong type", function()
     assert.matches('inviteRequird: no variable of this name is declared; did you mean "invite',
       only(pds_with "settings = { inviteRequird = true }"), 1, true)
@@ -517,6 +535,11 @@ describe("the folders of a stack", function()
       ", port = 8000, replicas = 2 } } }", { node = "edge" })
     assert.equal("edge", loaded.node)
     assert.same({ "a@edge", "a-2@edge" }, loaded.services.a.instances)
+    assert.equal("127.0.0.1", loaded.services.a.bind)
+    loaded = good([[return { nodes = { edge = { address = "127.0.0.7" } },
+      services = { a = { exec = {"x"} } } }]], { node = "edge" })
+    assert.equal("127.0.0.7", loaded.services.a.bind)
+    assert.equal("127.0.0.7", loaded.services.a.address)
     assert.matches('this machine is "edge", and nodes has only other',
       only("return { nodes = { other = {} }, services = { a = { " .. EXEC .. " } } }",
         { node = "edge" }))
