@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #define LIB(name) extern const luaL_Reg bind_##name[];
 #endif
+LIB(discovery)
 LIB(graph)
 LIB(dns)
 LIB(file)
