@@ -12,7 +12,7 @@ return {
     rotationKey = { type = "string", secret = true, generate = "k256", rotate = false,
       doc = "signs changes of identities: losing it loses them" },
   },
-  package = { npm = "@atproto/pds", version = "0.4.217" },
+  package = { npm = "@atproto/pds", version = "0.5.35" },
   hostname = "${stack.domain}",
   port = 3000,
   url = "http://${address}:${port}",
