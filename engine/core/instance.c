@@ -115,13 +115,21 @@ static bool is_short(const json_t *value, size_t max)
     return json_is_string(value) && json_string_length(value) <= max;
 }
 
+/* Absent, null, or an empty table of Lua, which does not tell an empty list from an empty map. */
+static bool is_none(const json_t *value)
+{
+    return !value || json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0) ||
+           (json_is_object(value) && json_object_size(value) == 0);
+}
+
 static int parse_tags(struct instance *i, const json_t *json, struct err *err)
 {
     const json_t *tags = json_object_get(json, "tags");
     size_t index;
     const json_t *tag;
-    if (tags && !json_is_null(tags) &&
-        (!json_is_array(tags) || json_array_size(tags) > MAX_ENTRIES))
+    if (is_none(tags))
+        return 0;
+    if (!json_is_array(tags) || json_array_size(tags) > MAX_ENTRIES)
         return refuse(err, "tags", "a list of at most 64 strings");
     json_array_foreach((json_t *)tags, index, tag)
     {
@@ -132,21 +140,33 @@ static int parse_tags(struct instance *i, const json_t *json, struct err *err)
     return 0;
 }
 
+/* A number or a boolean is kept as its text: people write `weight = 10`. */
+static json_t *text_of(const json_t *value)
+{
+    if (json_is_string(value) || json_is_object(value) || json_is_array(value) ||
+        json_is_null(value))
+        return json_incref((json_t *)value);
+    char *text = json_dumps(value, JSON_ENCODE_ANY);
+    json_t *string = json_string(text);
+    free(text);
+    return string;
+}
+
 static int parse_meta(struct instance *i, const json_t *json, struct err *err)
 {
     const json_t *meta = json_object_get(json, "meta");
     const char *key;
     json_t *value;
-    if (meta && json_is_array(meta) && json_array_size(meta) == 0)
-        return 0; /* Lua cannot tell an empty map from an empty list */
-    if (meta && !json_is_null(meta) &&
-        (!json_is_object(meta) || json_object_size(meta) > MAX_ENTRIES))
+    if (is_none(meta))
+        return 0;
+    if (!json_is_object(meta) || json_object_size(meta) > MAX_ENTRIES)
         return refuse(err, "meta", "a map of at most 64 strings");
     json_object_foreach((json_t *)meta, key, value)
     {
-        if (strlen(key) > MAX_KEY || !is_short(value, MAX_VALUE))
+        json_t *text = text_of(value);
+        json_object_set_new(i->meta, key, text);
+        if (strlen(key) > MAX_KEY || !is_short(text, MAX_VALUE))
             return refuse(err, "meta", "strings of at most 4096 bytes, their keys of at most 128");
-        json_object_set(i->meta, key, value);
     }
     return 0;
 }

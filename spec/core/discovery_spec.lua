@@ -45,7 +45,8 @@ end
 
 describe("discovery.open", function()
   it("names the kinds there are", function()
-    fails("not_found", 'no discovery backend "zookeeper"; there are: .*file', discovery.open("zookeeper", {}))
+    fails("not_found", 'no discovery backend "zookeeper"; there are: .*file',
+      discovery.open("zookeeper", {}))
     assert.is_truthy(table.concat(discovery.kinds(), " "):find("file", 1, true))
     fails("invalid", "needs filePath", discovery.open("file", {}))
   end)
@@ -61,7 +62,8 @@ describe("discovery.open", function()
   it("says why a folder cannot be used", function()
     local dir = support.tmp()
     support.write(dir .. "/file", "")
-    fails("exists", "cannot make the folder .*/file", discovery.open("file", { filePath = dir .. "/file" }))
+    fails("exists", "cannot make the folder .*/file",
+      discovery.open("file", { filePath = dir .. "/file" }))
     if root and sh(("mkdir %s/ro && mount -t tmpfs -o ro tmpfs %s/ro"):format(dir, dir)) == "" then
       local missing = table.pack(discovery.open("file", { filePath = dir .. "/ro/x" }))
       local backend <close> = open(dir .. "/ro")
@@ -79,8 +81,8 @@ describe("the file backend", function()
   after_each(function() backend:close() end)
 
   it("gives back what was registered", function()
-    assert.is_true(backend:register(record { tags = { "a", "b" }, meta = { zone = "eu" }, scheme = "http",
-      did = "did:web:pds.example.com" }))
+    assert.is_true(backend:register(record { tags = { "a", "b" }, meta = { zone = "eu" },
+      scheme = "http", did = "did:web:pds.example.com" }))
     local found = backend:lookup "pds"
     assert.is_true(found[1].revision > 0)
     found[1].revision = nil
@@ -89,6 +91,15 @@ describe("the file backend", function()
       status = "passing", source = "file" } }, found)
     assert.same({ "pds" }, backend:services())
     assert.same({}, (backend:lookup "plc"))
+  end)
+
+  it("takes empty tables, and numbers as meta", function()
+    assert(backend:register(record { tags = {}, meta = {} }))
+    assert(backend:register(record { id = "b", tags = json.array(), meta = { weight = 10, on = true } }))
+    local found = backend:lookup "pds"
+    assert.same({ weight = "10", on = "true" }, found[1].meta)
+    assert.same({}, found[2].tags)
+    assert.same({}, found[2].meta)
   end)
 
   it("writes files that a person can read, and others may", function()
@@ -193,8 +204,8 @@ describe("the file backend", function()
 
   it("judges an owner on its own node only", function()
     local owner = { node = "elsewhere", bootId = "x", pid = 999999999, startTime = 1 }
-    local other = { service = "pds", id = "pds@elsewhere", address = "10.0.0.9", port = 1, owner = owner,
-      ttl = 600, expires = math.floor(time.now()) + 600 }
+    local other = { service = "pds", id = "pds@elsewhere", address = "10.0.0.9", port = 1,
+      owner = owner, ttl = 600, expires = math.floor(time.now()) + 600 }
     support.write(dir .. "/pds.json", json.encode { other })
     assert.same({ "pds@elsewhere" }, ids((backend:lookup "pds")))
     assert(backend:register(record(), 600))
@@ -207,10 +218,14 @@ describe("the file backend", function()
   end)
 
   it("reads what people write", function()
-    support.write(dir .. "/relay.json", '{"address": "relay.example.com", "port": 443, "scheme": "https"}')
-    support.write(dir .. "/plc.json", '[{"address": "10.0.0.1", "port": 1}, {"address": "10.0.0.2", "port": 1}]')
-    support.write(dir .. "/static.json",
-      '{"pds": {"address": "10.0.0.3", "port": 3000, "tags": ["main"]}, "plc": [{"address": "::1", "port": 2}]}')
+    support.write(dir .. "/relay.json",
+      '{"address": "relay.example.com", "port": 443, "scheme": "https"}')
+    support.write(dir .. "/plc.json",
+      '[{"address": "10.0.0.1", "port": 1}, {"address": "10.0.0.2", "port": 1}]')
+    support.write(dir .. "/static.json", [[{
+      "pds": {"address": "10.0.0.3", "port": 3000, "tags": ["main"]},
+      "plc": [{"address": "::1", "port": 2}]
+    }]])
     support.write(dir .. "/note.txt", "not read")
     assert.equal("https", backend:lookup("relay")[1].scheme)
     assert.same({ "main" }, backend:lookup("pds")[1].tags)
@@ -232,7 +247,8 @@ describe("the file backend", function()
     fails("invalid", "/pds%.json:2:%d+: ", backend:lookup "plc")
     support.write(dir .. "/plc.json", '{"address": "10.0.0.1", "port": 1}')
     assert.equal(1, #backend:lookup "plc", "the fault of another file hides no answer")
-    support.write(dir .. "/pds.json", '[{"address": "10.0.0.1", "port": 1}, {"address": "10.0.0.1", "port": -1}]')
+    support.write(dir .. "/pds.json",
+      '[{"address": "10.0.0.1", "port": 1}, {"address": "10.0.0.1", "port": -1}]')
     fails("invalid", "/pds%.json: %[1%]%.port: must be", backend:lookup "pds")
     support.write(dir .. "/pds.json", '{"pds": {"adress": "10.0.0.1"}}')
     fails("invalid", "/pds%.json: pds%.address: is missing", backend:lookup "pds")
@@ -315,8 +331,8 @@ describe("many writers", function()
     for w = 1, 4 do
       writers[w] = start(dir, ([[
         for i = 1, 50 do
-          assert(backend:register({service = "pds", node = "n%d-" .. i, address = "::1", port = i}, 600,
-            {owner = false}))
+          local r = {service = "pds", node = "n%d-" .. i, address = "::1", port = i}
+          assert(backend:register(r, 600, {owner = false}))
         end
         print "done"]]):format(w))
     end
@@ -355,8 +371,8 @@ describe("many writers", function()
       local pipe, pid = start(dir, [[
         local meta = {filler = ("x"):rep(4000)}
         for i = 1, 1e9 do
-          assert(backend:register({service = "pds", id = "pds@busy", address = "::1", port = i % 60000 + 1,
-            meta = meta}, 600))
+          local r = {service = "pds", id = "pds@busy", address = "::1", port = i % 60000 + 1, meta = meta}
+          assert(backend:register(r, 600))
         end]])
       local _, cursor = backend:lookup "pds"
       backend:lookup("pds", cursor, 10)
