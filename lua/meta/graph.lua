@@ -46,8 +46,8 @@ local graph = {}
 ---     plan.waves --> { { "database" }, { "pds" } }
 ---
 --- Code "cycle": required edges form a cycle; the message reads `Circular dependency detected:
---- pds -> appview -> pds`. Code "not_found": an edge names what is not in `nodes`. A malformed table
---- raises.
+--- pds -> appview -> pds`. Code "not_found": an edge names what is not in `nodes`. A malformed
+--- table raises.
 ---@param spec orrery.graph.spec
 ---@return orrery.graph.plan? plan
 ---@return string? message
