@@ -3,10 +3,10 @@
 #include <lauxlib.h>
 #define LIB(name) extern const luaL_Reg bind_##name[];
 #endif
-LIB(discovery)
-LIB(graph)
+LIB(check)
 LIB(dns)
 LIB(file)
+LIB(graph)
 LIB(http)
 LIB(json)
 LIB(log)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/err.h"
+#include "io/check.h"
 #include "io/http.h"
 #include "io/process.h"
 
@@ -53,6 +54,7 @@ static void close_closers(struct io *io)
 void io_close(struct io *io)
 {
     close_closers(io);
+    checks_close(io);
     http_close(io);
     process_close(io);
     uv_run(&io->loop, UV_RUN_NOWAIT);

@@ -4,6 +4,7 @@
 #pragma once
 #include <uv.h>
 
+struct checks;
 struct err;
 struct guard;
 struct http_multi;
@@ -20,6 +21,7 @@ struct io_closer {
 struct io {
     uv_loop_t loop;
     struct io_closer *closers;
+    struct checks *checks;       /* owned: the executor, once there was a check */
     struct guard *guard;         /* borrowed; NULL: the first process started forks one */
     struct http_multi *http;     /* owned; NULL until the first request */
     enum io_log_level log_level; /* lines below it are dropped */

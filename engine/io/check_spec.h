@@ -1,0 +1,14 @@
+/* check_spec.h -- a check as it was asked for. For check.c and check_spec.c. */
+#pragma once
+#include <stdint.h>
+
+#include "io/check.h"
+
+struct check_spec {
+    const struct check_kind *kind;
+    void *prepared; /* owned: made by kind->prepare() */
+    uint64_t interval_ms, timeout_ms, start_period_ms;
+    int rise, fall;
+    enum backoff_kind backoff;
+    bool once; /* the first verdict decides */
+};
