@@ -5,11 +5,11 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
 #include "bind/bind.h"
 #include "bind/libs.h"
 #include "bind/task.h"
+#include "bind/wait.h"
 #include "core/err.h"
 #include "core/mem.h"
 #include "engine.h"
@@ -212,30 +212,18 @@ static int l_post(lua_State *L)
 
 /* ---- answers that are read line by line ---- */
 
-/* Owned by its handle once the headers are here, by the wait for them before that. Freed when its
- * timer has closed. */
+/* Owned by its handle once the headers are here, by the wait for them before that. */
 struct stream {
-    struct http_op *http; /* owned */
-    struct task *task;    /* borrowed: who waits for the headers or the next line; NULL: nobody */
-    bool has_head;
-    uv_timer_t timeout; /* of a wait for a line */
+    struct http_op *http;   /* owned */
+    struct task *opener;    /* borrowed: who waits for the headers; NULL once they are here */
+    struct waiter *readers; /* who waits for a line */
 };
-
-static void free_stream(uv_handle_t *timer) { free(timer->data); }
 
 static void stream_close(void *data)
 {
     struct stream *s = data;
     http_stream_close(s->http);
-    uv_close((uv_handle_t *)&s->timeout, free_stream);
-}
-
-static void wake_reader(struct stream *s, int results)
-{
-    struct task *task = s->task;
-    s->task = NULL;
-    uv_timer_stop(&s->timeout);
-    task_wake(task, results);
+    free(s);
 }
 
 /* Pushes the next line or the reason why there is none. Returns 0 while neither is known. */
@@ -266,42 +254,42 @@ static void push_stream(lua_State *L, struct stream *s, const struct http_respon
 {
     void **handle = bind_new_handle(L, STREAM, stream_methods);
     *handle = s;
-    s->has_head = true;
     push_head(L, head);
     lua_setiuservalue(L, -2, 1); /* status, headers, elapsed */
 }
 
-static void answer_head(struct stream *s)
+static void answer_opener(struct stream *s)
 {
-    lua_State *L = task_stack(s->task);
+    struct task *task = s->opener;
     struct http_response head;
     switch (http_stream_head(s->http, &head)) {
     case HTTP_STREAM_WAITING:
         return;
     case HTTP_STREAM_READY:
-        push_stream(L, s, &head);
-        wake_reader(s, 1);
+        s->opener = NULL;
+        push_stream(task_stack(task), s, &head);
+        task_wake(task, 1);
         return;
     case HTTP_STREAM_ENDED:
         break;
     }
-    int count = push_err(L, http_stream_error(s->http));
-    wake_reader(s, count);
+    task_wake(task, push_err(task_stack(task), http_stream_error(s->http)));
     stream_close(s);
 }
 
 static void stream_changed(void *data)
 {
     struct stream *s = data;
-    if (!s->task)
-        return;
-    if (!s->has_head) {
-        answer_head(s);
+    if (s->opener) {
+        answer_opener(s);
         return;
     }
-    int count = push_line(task_stack(s->task), s);
-    if (count)
-        wake_reader(s, count);
+    while (s->readers) {
+        int count = push_line(task_stack(s->readers->task), s);
+        if (!count)
+            return;
+        task_wake(waiter_pop(&s->readers), count);
+    }
 }
 
 static int l_stream(lua_State *L)
@@ -314,50 +302,21 @@ static int l_stream(lua_State *L)
     struct task *task = task_self(e, L);
 
     struct stream *s = xcalloc(1, sizeof *s);
-    s->task = task;
-    uv_timer_init(&e->io->loop, &s->timeout);
-    s->timeout.data = s;
+    s->opener = task;
     s->http = http_stream_start(e->io, &request, stream_changed, s);
     return task_park(task, stream_close, s);
-}
-
-static void line_late(uv_timer_t *timer)
-{
-    struct stream *s = timer->data;
-    lua_State *L = task_stack(s->task);
-    lua_pushnil(L);
-    lua_pushliteral(L, "timed out");
-    lua_pushliteral(L, "timeout");
-    wake_reader(s, 3);
-}
-
-static void reader_stop(void *data)
-{
-    struct stream *s = data;
-    s->task = NULL;
-    uv_timer_stop(&s->timeout);
 }
 
 static int l_stream_line(lua_State *L)
 {
     struct engine *e = bind_engine(L);
     struct stream *s = bind_handle(L, 1, STREAM);
-    lua_Number seconds = luaL_optnumber(L, 2, -1);
-    luaL_argcheck(L, lua_isnoneornil(L, 2) || (seconds >= 0 && seconds < 1e9), 2,
-                  "must be from 0 to 1e9 seconds");
+    lua_Number seconds = waiter_opt_timeout(L, 2);
     struct task *task = task_self(e, L);
     if (!s)
         return bind_closed(L);
-    luaL_argcheck(L, !s->task, 1, "another task reads this stream");
-    int count = push_line(L, s);
-    if (count)
-        return count;
-    s->task = task;
-    if (seconds >= 0) {
-        uv_update_time(&e->io->loop);
-        uv_timer_start(&s->timeout, line_late, bind_ms(seconds), 0);
-    }
-    return task_park(task, reader_stop, s);
+    int count = s->readers ? 0 : push_line(L, s); /* who waits already comes first */
+    return count ? count : waiter_park(task, &s->readers, seconds);
 }
 
 /* Whoever waits for a line gets "closed". */
@@ -368,8 +327,7 @@ static int l_stream_close(lua_State *L)
     *handle = NULL;
     if (!s)
         return 0;
-    if (s->task)
-        wake_reader(s, bind_closed(task_stack(s->task)));
+    waiters_refuse(&s->readers, "closed", "closed");
     stream_close(s);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "bind/bind.h"
 #include "bind/http.h"
 #include "bind/task.h"
+#include "bind/wait.h"
 #include "core/err.h"
 #include "core/mem.h"
 #include "engine.h"
@@ -27,7 +28,7 @@ struct waiting {
 struct listener {
     struct server *server; /* owned */
     struct waiting *first, **last;
-    struct task *acceptor; /* borrowed; NULL while nobody waits */
+    struct waiter *acceptors;
 };
 
 /* ---- requests as tables ---- */
@@ -215,19 +216,13 @@ static const luaL_Reg out_methods[5] = {{"write", l_out_write},
 
 /* ---- the server ---- */
 
-static void wake_acceptor(struct listener *l, int results)
-{
-    struct task *task = l->acceptor;
-    l->acceptor = NULL;
-    task_wake(task, results);
-}
-
 static void take_request(void *data, struct server_request *request)
 {
     struct listener *l = data;
-    if (l->acceptor) {
-        push_request(task_stack(l->acceptor), request);
-        wake_acceptor(l, 1);
+    if (l->acceptors) {
+        struct task *task = waiter_pop(&l->acceptors);
+        push_request(task_stack(task), request);
+        task_wake(task, 1);
         return;
     }
     struct waiting *w = xcalloc(1, sizeof *w);
@@ -249,12 +244,6 @@ static struct server_request *pop_waiting(struct listener *l)
     return request;
 }
 
-static void accept_stop(void *data)
-{
-    struct listener *l = data;
-    l->acceptor = NULL;
-}
-
 static int l_accept(lua_State *L)
 {
     struct engine *e = bind_engine(L);
@@ -262,14 +251,12 @@ static int l_accept(lua_State *L)
     struct task *task = task_self(e, L);
     if (!l)
         return bind_closed(L);
-    luaL_argcheck(L, !l->acceptor, 1, "another task accepts from this server");
     struct server_request *request = pop_waiting(l);
     if (request) {
         push_request(L, request);
         return 1;
     }
-    l->acceptor = task;
-    return task_park(task, accept_stop, l);
+    return waiter_park(task, &l->acceptors, -1);
 }
 
 /* Whoever waits in accept gets "closed". */
@@ -284,8 +271,7 @@ static int l_server_close(lua_State *L)
     while ((request = pop_waiting(l)))
         server_discard(request);
     server_close(l->server);
-    if (l->acceptor)
-        wake_acceptor(l, bind_closed(task_stack(l->acceptor)));
+    waiters_refuse(&l->acceptors, "closed", "closed");
     free(l);
     return 0;
 }
