@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/un.h>
 
 #include "core/buf.h"
 #include "core/err.h"
@@ -13,6 +14,8 @@
 #define BUFFER_SIZE 8192L /* per transfer; libcurl's own choice is 16 KiB and more */
 #define UPLOAD_BUFFER_SIZE 16384L
 #define MAX_METHOD 20
+#define MAX_UNIX_PATH (sizeof((struct sockaddr_un *)0)->sun_path - 1)
+#define CA_CACHE_S 3600L
 
 /* ---- copies ---- */
 
@@ -157,6 +160,9 @@ int http_request_check(const struct http_request *request, struct err *err)
 {
     if (!is_method(request->method))
         return err_set(err, "invalid", "bad HTTP method: expected capital letters, such as GET");
+    if (request->unix_path && strlen(request->unix_path) > MAX_UNIX_PATH)
+        return err_set(err, "invalid", "%s: the path of a socket may have %zu bytes at most",
+                       request->unix_path, MAX_UNIX_PATH);
     for (char *const *h = request->headers; h && *h; h++)
         if (!is_header_line(*h))
             return err_set(err, "invalid",
@@ -187,6 +193,15 @@ static void strip_brackets(char *host)
     host[len - 2] = '\0';
 }
 
+/* libcurl would convert an international name only in a UTF-8 locale, which an agent has not. */
+static bool is_ascii(const char *text)
+{
+    for (; *text; text++)
+        if (!isascii((unsigned char)*text))
+            return false;
+    return true;
+}
+
 static int read_parts(struct http_target *target, CURLU *url, const struct http_request *request,
                       struct err *err)
 {
@@ -195,11 +210,16 @@ static int read_parts(struct http_target *target, CURLU *url, const struct http_
     char *scheme = code ? NULL : url_part(url, CURLUPART_SCHEME, 0);
     int result = 0;
     if (code)
-        result = err_set(err, "invalid", "%s: bad URL: %s", shown, curl_url_strerror(code));
+        result =
+            err_set(err, "invalid", "%s: bad URL: %s; expected one such as http://host:port/path",
+                    shown, curl_url_strerror(code));
     else if (!scheme || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
         result = err_set(err, "invalid", "%s: expected a URL with http:// or https://", shown);
-    else if (!(target->host = url_part(url, CURLUPART_HOST, CURLU_PUNYCODE)))
-        result = err_set(err, "invalid", "%s: bad host in the URL", shown);
+    else if (!(target->host = url_part(url, CURLUPART_HOST, 0)) || !is_ascii(target->host))
+        result = err_set(
+            err, "invalid",
+            "%s: bad host in the URL; write an international name in its ASCII form (xn--...)",
+            shown);
     else
         target->port = url_part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
     free(scheme);
@@ -217,7 +237,7 @@ int http_target_parse(struct http_target *target, const struct http_request *req
         strip_brackets(target->host);
         if (request->server_name)
             curl_url_set(url, CURLUPART_HOST, request->server_name, 0);
-        target->url = url_part(url, CURLUPART_URL, CURLU_PUNYCODE);
+        target->url = url_part(url, CURLUPART_URL, 0);
     }
     curl_url_cleanup(url);
     if (result < 0)
@@ -275,10 +295,22 @@ static void configure_method(CURL *easy, const struct http_request *r)
         curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, r->method);
 }
 
-static void configure_tls(CURL *easy, const struct http_request *r)
+/* Reading the system's authorities takes 50 ms, so libcurl keeps them for an hour; it does so only
+ * without a folder of them. A file of the user's is read anew, and is then all that counts. */
+static void configure_authorities(CURL *easy, const struct http_request *r)
 {
+    char *bundle = NULL;
+    curl_easy_getinfo(easy, CURLINFO_CAINFO, &bundle);
     if (r->ca)
         curl_easy_setopt(easy, CURLOPT_CAINFO, r->ca);
+    if (r->ca || bundle)
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, r->ca ? 0L : CA_CACHE_S);
+}
+
+static void configure_tls(CURL *easy, const struct http_request *r)
+{
+    configure_authorities(easy, r);
     if (r->cert)
         curl_easy_setopt(easy, CURLOPT_SSLCERT, r->cert);
     if (r->key)

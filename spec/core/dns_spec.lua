@@ -39,6 +39,16 @@ describe("dns", function()
       assert.is_nil(dns.resolve("notlocalhost", { timeout = 1 }))
     end)
 
+    it("reads the hosts file", function()
+      for line in io.lines("/etc/hosts") do
+        local address, name = line:match("^(%d+%.%d+%.%d+%.%d+)%s+(%S+)")
+        if name and name ~= "localhost" then
+          local found = table.concat(assert(dns.resolve(name)), " ")
+          assert.is_truthy(found:find(address, 1, true), name .. ": " .. found)
+        end
+      end
+    end)
+
     it("says that a name does not exist", function()
       fails("not_found", "no%-such%-host.invalid: no such name",
         dns.resolve("no-such-host.invalid", { timeout = 20 }))
