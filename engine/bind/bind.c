@@ -23,16 +23,31 @@ void bind_set_engine(lua_State *L, struct engine *e)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &engine_key);
 }
 
-int bind_fail(lua_State *L, struct err *err)
+int bind_push_err(lua_State *L, const struct err *err)
 {
     lua_pushnil(L);
     lua_pushstring(L, err->message);
     lua_pushstring(L, err->code);
+    return 3;
+}
+
+int bind_fail(lua_State *L, struct err *err)
+{
+    bind_push_err(L, err);
     err_clear(err);
     return 3;
 }
 
 uint64_t bind_ms(lua_Number seconds) { return (uint64_t)ceil(seconds * 1000); }
+
+void bind_opt_table(lua_State *L, int arg)
+{
+    if (lua_isnoneornil(L, arg)) {
+        lua_settop(L, arg - 1);
+        lua_newtable(L);
+    }
+    luaL_checktype(L, arg, LUA_TTABLE);
+}
 
 /* Raises "field 'key': expected a <type>, got <type>" unless the value on top is of that type. */
 static void want(lua_State *L, const char *key, int type)

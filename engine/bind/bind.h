@@ -18,8 +18,14 @@ void bind_set_engine(lua_State *L, struct engine *e);
 /* Pushes nil, message, code and clears `err`. Returns 3: `return bind_fail(L, &err);`. */
 int bind_fail(lua_State *L, struct err *err);
 
+/* The same for an error of somebody else's. */
+int bind_push_err(lua_State *L, const struct err *err);
+
 /* Seconds (as Lua gives them) to milliseconds (as the loop wants them), rounded up. */
 uint64_t bind_ms(lua_Number seconds);
+
+/* Makes sure of a table at `arg`, the last argument: an absent one becomes an empty one. */
+void bind_opt_table(lua_State *L, int arg);
 
 /* Fields of the option table at `table` (absolute index). Each raises an error that names the key
  * if the value has the wrong type. Strings stay valid while the table holds them; no value is left

@@ -20,14 +20,6 @@ struct question {
     enum dns_type type;
 };
 
-static int push_err(lua_State *L, const struct err *err)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, err->message);
-    lua_pushstring(L, err->code);
-    return 3;
-}
-
 static void question_cancel(void *data)
 {
     struct question *q = data;
@@ -39,7 +31,7 @@ static void resolved(void *data, const struct dns_addresses *addresses, const st
 {
     struct question *q = data;
     lua_State *L = task_stack(q->task);
-    int count = err ? push_err(L, err) : 1;
+    int count = err ? bind_push_err(L, err) : 1;
     if (addresses) {
         lua_createtable(L, (int)addresses->count, 0);
         for (size_t i = 0; i < addresses->count; i++) {
@@ -53,16 +45,6 @@ static void resolved(void *data, const struct dns_addresses *addresses, const st
     free(q);
 }
 
-/* The table at `arg`; an empty one if there is none. */
-static void opt_table(lua_State *L, int arg)
-{
-    if (lua_isnoneornil(L, arg)) {
-        lua_settop(L, arg - 1);
-        lua_newtable(L);
-    }
-    luaL_checktype(L, arg, LUA_TTABLE);
-}
-
 static struct question *question_new(struct task *task, enum dns_type type)
 {
     struct question *q = xcalloc(1, sizeof *q);
@@ -74,7 +56,7 @@ static int l_resolve(lua_State *L)
 {
     struct engine *e = bind_engine(L);
     const char *name = luaL_checkstring(L, 1);
-    opt_table(L, 2);
+    bind_opt_table(L, 2);
     uint64_t timeout_ms = bind_opt_seconds(L, 2, "timeout", TIMEOUT_S);
     struct task *task = task_self(e, L);
 
@@ -128,7 +110,7 @@ static void answered(void *data, const struct dns_records *records, const struct
 {
     struct question *q = data;
     lua_State *L = task_stack(q->task);
-    int count = err ? push_err(L, err) : 2;
+    int count = err ? bind_push_err(L, err) : 2;
     if (records) {
         lua_createtable(L, (int)records->count, 0);
         for (size_t i = 0; i < records->count; i++) {
@@ -147,7 +129,7 @@ static int l_query(lua_State *L)
     struct dns_query query = {.name = luaL_checkstring(L, 1),
                               .type = dns_type_of(luaL_checkstring(L, 2))};
     luaL_argcheck(L, query.type != 0, 2, "must be A, AAAA, SRV or TXT");
-    opt_table(L, 3);
+    bind_opt_table(L, 3);
     query.server = bind_opt_string(L, 3, "server", NULL);
     query.timeout_ms = bind_opt_seconds(L, 3, "timeout", TIMEOUT_S);
     query.tcp = bind_opt_boolean(L, 3, "tcp", false);

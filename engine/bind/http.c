@@ -127,14 +127,6 @@ static void push_head(lua_State *L, const struct http_response *response)
     lua_setfield(L, -2, "elapsed");
 }
 
-static int push_err(lua_State *L, const struct err *err)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, err->message);
-    lua_pushstring(L, err->code);
-    return 3;
-}
-
 static void request_done(void *data, const struct http_response *response, const struct err *err)
 {
     struct request_op *op = data;
@@ -145,7 +137,7 @@ static void request_done(void *data, const struct http_response *response, const
         lua_pushlstring(L, response->body, response->body_len);
         lua_setfield(L, -2, "body");
     } else {
-        count = push_err(L, err);
+        count = bind_push_err(L, err);
     }
     task_wake(op->task, count);
     free(op);
@@ -177,21 +169,11 @@ static int l_request(lua_State *L)
     return park_request(L, &request);
 }
 
-/* The options at `arg`, or an empty table there. */
-static void opt_table(lua_State *L, int arg)
-{
-    if (lua_isnoneornil(L, arg)) {
-        lua_settop(L, arg - 1);
-        lua_newtable(L);
-    }
-    luaL_checktype(L, arg, LUA_TTABLE);
-}
-
 static int l_get(lua_State *L)
 {
     struct http_request request;
     const char *url = luaL_checkstring(L, 1);
-    opt_table(L, 2);
+    bind_opt_table(L, 2);
     read_request(L, 2, &request);
     request.url = url;
     return park_request(L, &request);
@@ -202,7 +184,7 @@ static int l_post(lua_State *L)
     struct http_request request;
     size_t len;
     const char *url = luaL_checkstring(L, 1), *body = luaL_optlstring(L, 2, "", &len);
-    opt_table(L, 3);
+    bind_opt_table(L, 3);
     read_request(L, 3, &request);
     request.url = url;
     request.body = body;
@@ -241,7 +223,7 @@ static int push_line(lua_State *L, struct stream *s)
         break;
     }
     if (http_stream_error(s->http))
-        return push_err(L, http_stream_error(s->http));
+        return bind_push_err(L, http_stream_error(s->http));
     lua_pushnil(L);
     lua_pushliteral(L, "end");
     lua_pushliteral(L, "closed");
@@ -273,7 +255,7 @@ static void answer_opener(struct stream *s)
     case HTTP_STREAM_ENDED:
         break;
     }
-    task_wake(task, push_err(task_stack(task), http_stream_error(s->http)));
+    task_wake(task, bind_push_err(task_stack(task), http_stream_error(s->http)));
     stream_close(s);
 }
 

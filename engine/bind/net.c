@@ -12,6 +12,8 @@
 #include "engine.h"
 #include "io/net.h"
 
+#define TIMEOUT_S 5
+
 /* One pending connect. Freed when it is answered or cancelled. */
 struct connect_op {
     struct tcp_connect *tcp; /* owned */
@@ -24,10 +26,7 @@ static void connected(void *data, int fd, const struct err *err)
     lua_State *L = task_stack(op->task);
     int count = 1;
     if (err) {
-        lua_pushnil(L);
-        lua_pushstring(L, err->message);
-        lua_pushstring(L, err->code);
-        count = 3;
+        count = bind_push_err(L, err);
     } else {
         close(fd);
         lua_pushboolean(L, 1);
@@ -55,11 +54,8 @@ static int l_connect(lua_State *L)
     struct engine *e = bind_engine(L);
     const char *host = luaL_checkstring(L, 1);
     uint16_t port = check_port(L, 2);
-    uint64_t timeout_ms = 5000;
-    if (!lua_isnoneornil(L, 3)) {
-        luaL_checktype(L, 3, LUA_TTABLE);
-        timeout_ms = bind_opt_seconds(L, 3, "timeout", 5);
-    }
+    bind_opt_table(L, 3);
+    uint64_t timeout_ms = bind_opt_seconds(L, 3, "timeout", TIMEOUT_S);
     struct task *task = task_self(e, L);
 
     struct connect_op *op = xcalloc(1, sizeof *op);
