@@ -4,6 +4,7 @@
 #define LIB(name) extern const luaL_Reg bind_##name[];
 #endif
 LIB(check)
+LIB(discovery)
 LIB(dns)
 LIB(file)
 LIB(graph)

@@ -50,15 +50,15 @@ end
 local function docker_value(value)
   local text, kind = values.text(value)
   if not text then return nil, "is a " .. kind .. ", and a variable is a string" end
-  if text:find("[%z\r\n]") then return nil, "has a line break, which docker --env-file cannot hold" end
-  return text
+  if not text:find("[%z\r\n]") then return text end
+  return nil, "has a line break, which docker --env-file cannot hold"
 end
 
 --- Writes a map. options.style: "sh" (default; also for systemd) or "docker" (--env-file, which
 --- takes everything behind the `=` as it is).
 function M.write(map, options)
   local style = options and options.style or "sh"
-  if not STYLES[style] then return nil, ("there is no style '%s'; use sh or docker"):format(style) end
+  if not STYLES[style] then return nil, ("no style '%s'; use sh or docker"):format(style) end
   if type(map) ~= "table" then return nil, "an env file is written from a map" end
   local write, lines = style == "docker" and docker_value or M.value, {}
   for i, name in ipairs(values.keys(map)) do

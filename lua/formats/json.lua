@@ -9,7 +9,7 @@ M.written_by = {json = true, quote = true}
 --- Whether a text may stand in a template as it is.
 function M.guard(text)
   if text:find('["\\%c\127]') then
-    return nil, "has a quote, a '\\' or a control character in it; use | json, without quotes around it"
+    return nil, "has a quote, a '\\' or a control character in it; use | json, which quotes it"
   end
   return true
 end

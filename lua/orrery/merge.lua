@@ -63,8 +63,8 @@ local function prune(map)
   end
 end
 
---- Takes out what `enable = false` removes; `enable` itself is gone afterwards. Returns the names of
--- the services that were taken out.
+--- Takes out what `enable = false` removes; `enable` itself is gone afterwards. Returns the names
+-- of the services that were taken out.
 function M.prune(stack)
   local removed = {}
   for name, service in pairs(stack.services) do

@@ -1,5 +1,5 @@
---- places -- where things are: the stack file that a target names, the node, the folders of a stack.
--- Reads; makes nothing.
+--- places -- where things are: the stack file that a target names, the node, the folders of a
+-- stack. Reads; makes nothing.
 local core = require "orrery.core"
 local plugin = require "orrery.plugin"
 local source = require "orrery.source"
@@ -31,7 +31,8 @@ local function in_folder(folder)
   end
   if #found == 1 then return at_file(folder .. "/" .. found[1]) end
   if #found > 1 then
-    return nil, ("holds both %s; name the one you mean with -f"):format(table.concat(found, " and "))
+    return nil,
+      ("holds both %s; name the one you mean with -f"):format(table.concat(found, " and "))
   end
   return nil, ("holds no %s; write one, or name a stack file or a profile with -f, such as " ..
     "-f simple-pds"):format(table.concat(STACK_FILES, ", "))

@@ -26,8 +26,8 @@ end
 
 local function until_text(stack, target)
   if target.oneshot then return "done" end
-  if target.readyWhen == "started" or not stack.coordination.enableHealthChecks then return "running" end
-  return "healthy"
+  local checked = stack.coordination.enableHealthChecks and target.readyWhen ~= "started"
+  return checked and "healthy" or "running"
 end
 
 local WORDS = {

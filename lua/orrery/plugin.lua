@@ -100,6 +100,16 @@ local function by_path(kind, name, dir)
   return nil, ('there is no %s at "%s"'):format(kind, path)
 end
 
+--- The path of a plug-in by its plain name, or nil.
+function M.path(kind, name, dir)
+  if not is_name(name) then return nil end
+  for _, folder in ipairs(M.dirs(kind, dir)) do
+    local path = file_of(kind, folder, name)
+    if source.kind(path) then return path end
+  end
+  return nil
+end
+
 --- The path of a plug-in | nil, message with a suggestion.
 function M.find(kind, name, dir)
   if name:find("/", 1, true) then return by_path(kind, name, dir) end
@@ -107,10 +117,8 @@ function M.find(kind, name, dir)
     return nil, ('"%s" is no name of a %s: use letters, digits, ".", "_" and "-"')
       :format(name, kind)
   end
-  for _, folder in ipairs(M.dirs(kind, dir)) do
-    local path = file_of(kind, folder, name)
-    if source.kind(path) then return path end
-  end
+  local path = M.path(kind, name, dir)
+  if path then return path end
   return unknown(kind, name, dir)
 end
 
@@ -136,7 +144,7 @@ local function bounded(kind, path, value)
   return result
 end
 
---- Evaluates a plug-in's file. Its functions are bounded as the file was: two seconds, 256 MiB, no
+--- Evaluates a plug-in's file. Its functions are bounded as the file was: a second, 256 MiB, no
 -- waiting. Returns its value and path | nil, {message, file, line}.
 function M.read(kind, name, dir)
   local path, message = M.find(kind, name, dir)

@@ -14,8 +14,8 @@ local M = {}
 local NUMBERS = {port = true, interval = true, timeout = true, startPeriod = true, maxAge = true,
                  minSize = true, minFree = true, maxBytes = true, expectedExit = true}
 
-local SECRET_IN_ARGV = "a secret would be in a command line, where every user of the machine can " ..
-  "read it; pass it in env or in a file"
+local SECRET_IN_ARGV = "a secret would be in a command line, where every user of the machine " ..
+  "can read it; pass it in env or in a file"
 
 local function add(r, path, problem)
   r.problems[#r.problems + 1] = {path = path, message = problem.message, file = problem.file,
@@ -112,7 +112,8 @@ local function render_check(r, check, path)
   for key, value in pairs(check) do
     if key ~= "command" then copy[key] = render_value(r, value, path .. "." .. tostring(key)) end
     if NUMBERS[key] and type(copy[key]) == "string" then
-      copy[key] = tonumber(copy[key]) or add(r, path .. "." .. key, {message = "must be a number"})
+      local number = tonumber(copy[key])
+      copy[key] = number or add(r, path .. "." .. key, {message = "must be a number"})
     end
   end
   copy.command = command
@@ -130,7 +131,9 @@ end
 
 local function render_commands(r, map, path)
   local result = {}
-  for key, value in pairs(map or {}) do result[key] = render_command(r, value, path .. "." .. key) end
+  for key, value in pairs(map or {}) do
+    result[key] = render_command(r, value, path .. "." .. key)
+  end
   return result
 end
 
@@ -184,8 +187,8 @@ local function rendered_strings(r)
 end
 
 --- Everything that starting an instance of the service takes: {exec, env, envFile (absolute), cwd,
---- user, group, url, publicUrl, hostname, did, address, port, tags, meta, healthChecks, hooks, stop}
---- | nil, problems. `context` is that of scope.new() without stack and service. May wait for
+--- user, group, url, publicUrl, hostname, did, address, port, tags, meta, healthChecks, hooks,
+--- stop} | nil, problems. `context` is that of scope.new() without stack and service. May wait for
 --- secrets. What was made of secrets is in env, url and healthChecks as it is: do not show it.
 function M.service(stack, name, context)
   local r, unknown = new(stack, name, context)
@@ -197,7 +200,8 @@ function M.service(stack, name, context)
 end
 
 --- The files of a service, rendered and checked against their formats: a list of {path, text,
---- secret, mode, owner, reload, check, later}, sorted by path | nil, problems. May wait for secrets.
+--- secret, mode, owner, reload, check, later}, sorted by path | nil, problems. May wait for
+--- secrets.
 function M.files(stack, name, context)
   local r, unknown = new(stack, name, context)
   if not r then return nil, unknown end

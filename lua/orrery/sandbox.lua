@@ -1,13 +1,13 @@
 --- sandbox -- where the scripts of users run: bounded, without I/O, with strict globals.
 --
--- A script sees copies of the pure libraries, so it cannot change ours. It may take two seconds of
+-- A script sees copies of the pure libraries, so it cannot change ours. It may take a second of
 -- CPU and 256 MiB (orrery.script); whatever it reaches for beyond is an error with file and line.
 local script = require "orrery.core".script
 local suggest = require "orrery.suggest"
 
 local M = {}
 
-local SECONDS = 2
+local SECONDS = 1
 
 -- What Lua has and a script does not get, with the reason it is told.
 local REFUSED = {

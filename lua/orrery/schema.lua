@@ -84,7 +84,7 @@ M.check = node("object", "a health check", {
     rise = integer("passes in a row that make it pass", 1, 1000, { default = 1 }),
     fall = integer("failures in a row that make it fail", 1, 1000, { default = 3 }),
     retries = integer("the same as fall", 1, 1000, { alias = "fall" }),
-    startPeriod = seconds("after the start in which failures do not count (until it first passes: dependencyTimeout)",
+    startPeriod = seconds("after the start, in which failures do not count (dependencyTimeout)",
       { min = 0 }),
     backoff = enum({ "exponential", "linear", "constant" }, "spaces the tries of a failing check",
       { default = "exponential" }),
@@ -106,7 +106,8 @@ M.check = node("object", "a health check", {
       of = node("any", "the value there") }),
     tls = node("object", "http: TLS", { fields = {
       ca = text(FILE_OR_PATH), cert = text(FILE_OR_PATH), key = text(FILE_OR_PATH),
-      serverName = text("the name in the certificate"), verify = flag("false trusts any certificate"),
+      serverName = text("the name in the certificate"),
+      verify = flag("false trusts any certificate"),
     } }),
     followRedirects = flag("http: follow them"),
     maxBytes = integer("http: the longest answer, in bytes", 1, 64 * 1024 * 1024),
@@ -169,7 +170,8 @@ M.variable = node("object", "a variable of a service or of one file", {
 M.variable.fields.properties = node("map", "the fields of an object", { keys = M.VARIABLE_NAME,
   of = M.variable })
 
-local VARIABLES = node("map", "declarations", { default = {}, keys = M.VARIABLE_NAME, of = M.variable })
+local VARIABLES = node("map", "declarations",
+  { default = {}, keys = M.VARIABLE_NAME, of = M.variable })
 
 local RELOAD_OBJECT = node("object", "how a changed file is taken up", { fields = {
   signal = SIGNAL, command = ARGV, restart = flag("restart the service"),
@@ -183,7 +185,7 @@ M.config = node("object", "a file that is rendered for a service", {
     source = text("the template's file: a name found as a template, or a path"),
     data = node("any", "a table that the format writes"),
     variables = VARIABLES,
-    format = enum({ "json", "yaml", "toml", "env", "ini", "text" }, "the file's format"),
+    format = text("the file's format: text, or a file of formats/ (by the file's ending)"),
     mode = MODE,
     owner = text("the file's user"),
     check = ARGV,
@@ -205,11 +207,12 @@ M.service = node("object", "a named part of the stack", {
       npm = text("the package's name"), version = text("its version"),
     } }),
     replicas = integer("copies on a node; copy i gets port + i", 1, 100, { default = 1 }),
-    bind = text("the address it listens on", { default = "127.0.0.1" }),
+    bind = text("the address it listens on (its node's address, else 127.0.0.1)"),
     address = text("the address others reach it at"),
     port = node("either", "the port it listens on", {
       of = { PORT, enum({ "auto" }, "a free one") }, expects = 'a number or "auto"' }),
-    ports = node("map", "further ports by name", { default = {}, keys = M.VARIABLE_NAME, of = PORT }),
+    ports = node("map", "further ports by name",
+      { default = {}, keys = M.VARIABLE_NAME, of = PORT }),
     scheme = text("the scheme of its url", { default = "http" }),
     hostname = text("the name it is known by"),
     url = text("where others reach it", { secret = true }),
@@ -220,7 +223,8 @@ M.service = node("object", "a named part of the stack", {
       { default = {}, keys = ANY_NAME, of = text("a value", { scalar = true }) }),
     exec = ARGV,
     env = node("map", "environment variables",
-      { default = {}, keys = { pattern = "^[%a_][%w_]*$", max = 255, says = "use letters, digits and \"_\"" },
+      { default = {},
+        keys = { pattern = "^[%a_][%w_]*$", max = 255, says = "use letters, digits and \"_\"" },
         of = text("a value", { secret = true, scalar = true }) }),
     envFile = text("a file of NAME=value lines, in the configuration folder unless absolute"),
     cwd = text("the folder it runs in (its data folder)"),
@@ -253,28 +257,33 @@ M.service = node("object", "a named part of the stack", {
       timeout = seconds("until it is killed", { above = 0, default = 10 }),
       command = ARGV,
     } }),
-    dependencies = node("map", "what it needs", { default = {}, keys = M.SERVICE_NAME, of = M.dependency,
+    dependencies = node("map", "what it needs",
+      { default = {}, keys = M.SERVICE_NAME, of = M.dependency,
       listed_by = "name" }),
-    dependencyTimeout = seconds("to wait for dependencies before it counts as blocked", { above = 0 }),
+    dependencyTimeout = seconds("to wait for dependencies before it counts as blocked",
+      { above = 0 }),
     onDependencyFailure = enum({ "keep", "restart", "stop" },
       "what happens when a required dependency goes down", { default = "keep" }),
     healthEndpoint = text("the path of an http health check",
       { pattern = "^[/$]", says = 'begin it with "/"' }),
     healthCheck = M.check,
-    healthChecks = node("map", "health checks by name", { default = {}, keys = ANY_NAME, of = M.check,
+    healthChecks = node("map", "health checks by name",
+      { default = {}, keys = ANY_NAME, of = M.check,
       listed_by = "name" }),
     variables = VARIABLES,
     settings = node("map", "values of its variables", { default = {}, keys = M.VARIABLE_NAME,
       of = node("any", "a value") }),
-    config = node("map", "files rendered for it", { default = {}, keys = M.FILE_NAME, of = M.config }),
+    config = node("map", "files rendered for it",
+      { default = {}, keys = M.FILE_NAME, of = M.config }),
   },
   shorthand = "health",
 })
 
 M.discovery = node("object", "where instances are registered and looked up", {
   default = {},
-  later = later("fallback consulAddress consulDatacenter consulToken consulEnableTLS etcdEndpoints " ..
-    "etcdKeyPrefix etcdEnableTLS dnsDomain dnsResolver dnsTtl envPrefix healthCheckInterval"),
+  later = later("fallback consulAddress consulDatacenter consulToken consulEnableTLS " ..
+    "etcdEndpoints etcdKeyPrefix etcdEnableTLS dnsDomain dnsResolver dnsTtl envPrefix " ..
+    "healthCheckInterval"),
   fields = {
     backend = enum({ "file" }, "the kind of backend",
       { default = "file", later = later("consul etcd dns env") }),
@@ -305,12 +314,14 @@ M.stack = node("object", "everything that one deployment runs", {
       pattern = "^[%w][%w.-]*$", says = "a host name" }),
     settings = node("map", "values for ${stack.settings.x}", { default = {}, keys = M.VARIABLE_NAME,
       of = node("any", "a value") }),
-    nodes = node("map", "the machines", { default = {}, keys = M.SERVICE_NAME, of = node("object", "a machine",
+    nodes = node("map", "the machines",
+      { default = {}, keys = M.SERVICE_NAME, of = node("object", "a machine",
       { fields = { address = text("where other nodes reach it") } }) }),
     discovery = M.discovery,
     coordination = M.coordination,
     stateDir = text("the folder of everything Orrery writes for this stack"),
-    services = node("map", "the services by name", { default = {}, keys = M.SERVICE_NAME, of = M.service }),
+    services = node("map", "the services by name",
+      { default = {}, keys = M.SERVICE_NAME, of = M.service }),
   },
 })
 

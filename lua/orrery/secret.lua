@@ -1,4 +1,4 @@
---- secret -- values that must not be seen: opaque while a stack is read, resolved by the agent only.
+--- secret -- values that must not be seen: opaque while a stack is read, resolved by the agent.
 --
 -- A secret is an empty table with a locked metatable; what it stands for lies in a side table, so
 -- that printing, walking or encoding it shows nothing.
@@ -9,6 +9,7 @@ local M = {}
 local MAX_BYTES = 1024 * 1024
 local LOCK_SECONDS = 30
 local SOURCES = { "file", "env", "command", "generate" }
+local KEYS = { file = true, env = true, command = true, generate = true, name = true }
 
 local hidden = setmetatable({}, { __mode = "k" }) -- secret -> {text} | {spec} | {parts}
 
@@ -32,12 +33,12 @@ local function same(a, b)
   if a.text or b.text then return a.text == b.text end
   if a.parts or b.parts then
     if not (a.parts and b.parts) or #a.parts ~= #b.parts then return false end
-    for i, part in ipairs(a.parts) do if not same(hidden[part], hidden[b.parts[i]]) then return false end end
+    for i, part in ipairs(a.parts) do
+      if not same(hidden[part], hidden[b.parts[i]]) then return false end
+    end
     return true
   end
-  for _, key in ipairs({ "file", "env", "command", "generate", "name" }) do
-    if a.spec[key] ~= b.spec[key] then return false end
-  end
+  for key in pairs(KEYS) do if a.spec[key] ~= b.spec[key] then return false end end
   return true
 end
 
@@ -67,7 +68,7 @@ function M.complaint(spec)
   for _, source in ipairs(SOURCES) do if spec[source] ~= nil then given = given + 1 end end
   if given ~= 1 then return "give exactly one of file, env, command, generate" end
   for key, value in pairs(spec) do
-    if key ~= "name" and key ~= "file" and key ~= "env" and key ~= "command" and key ~= "generate" then
+    if not KEYS[key] then
       return ('unknown key "%s"; a secret has file, env, command or generate, and name'):format(key)
     end
     if type(value) ~= "string" or value == "" then return key .. ": expected a string" end
@@ -106,7 +107,8 @@ function M.env(name, default)
   if type(name) ~= "string" then error("env(name, default): the name must be a string", 2) end
   local text = os.getenv(name)
   if text == nil and default == nil then
-    error(("the environment variable %s is not set; set it, or give env() a default"):format(name), 2)
+    error(("the environment variable %s is not set; set it, or give env() a default"):format(name),
+      2)
   end
   if text == nil then return default end
   local value = coerced(text, default)
@@ -241,8 +243,8 @@ local function from_command(command)
       result.timedOut and "timed out" or "exit code " .. tostring(result.code)), "failed"
   end
   local text = result.stdout:gsub("\r?\n$", "")
-  if text == "" then return nil, ("the command of a secret (%s) gave nothing"):format(command), "invalid" end
-  return text
+  if text ~= "" then return text end
+  return nil, ("the command of a secret (%s) gave nothing"):format(command), "invalid"
 end
 
 local function from_env(name)
@@ -277,11 +279,6 @@ function store:resolve(value, service, variable)
   text, message, code = resolve_spec(self, content.spec)
   if text then return text end
   return nil, ("services.%s: %s: %s"):format(service or "?", variable or "secret", message), code
-end
-
---- A generated secret by the declaration of a variable: kept as "<service>.<variable>".
-function store:generate(kind, service, variable)
-  return self:resolve(M.new({ generate = kind, name = service .. "." .. variable }), service, variable)
 end
 
 return M

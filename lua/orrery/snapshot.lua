@@ -1,8 +1,10 @@
 --- snapshot -- the whole state as one plain table: what /v1/state answers. Pure.
+local array = require("orrery.core").json.array -- an empty list is [], not {}
+
 local M = {}
 
 local function flags_of(i)
-  local flags = {}
+  local flags = array({})
   for _, flag in ipairs({ "degraded", "impaired", "foreign", "pending" }) do
     if i[flag] then flags[#flags + 1] = flag end
   end
@@ -51,11 +53,11 @@ end
 --- Everything about the stack and its agent.
 function M.take(sup, agent)
   local settled, good = true, true
-  local services = {}
+  local services = array({})
   for _, name in ipairs(sup.plan.order) do
     local instances = sup.by_service[name]
     local service = sup.stack.services[name]
-    local views = {}
+    local views = array({})
     for _, i in ipairs(instances) do
       local view, resting, fine = instance_view(i), rest(i, sup.checks_on)
       view.settled, view.good = resting, fine
@@ -63,7 +65,7 @@ function M.take(sup, agent)
       settled, good = settled and resting, good and fine
     end
     local i = worst(instances)
-    local dependencies = {}
+    local dependencies = array({})
     for dependency in pairs(service.dependencies) do dependencies[#dependencies + 1] = dependency end
     table.sort(dependencies)
     services[#services + 1] = {

@@ -44,7 +44,8 @@ local function own_layer(ctx, place)
     return { value = {}, label = place.file }
   end
   if type(value) ~= "table" then
-    add(ctx, { file = place.file, message = "gives no table; a stack file ends with return { ... }" })
+    add(ctx, { file = place.file,
+      message = "gives no table; a stack file ends with return { ... }" })
     ctx.unread = true
   end
   return read_layer(ctx, type(value) == "table" and value or {}, place.file)
@@ -78,7 +79,8 @@ local function set_layer(ctx, set)
   for _, path in ipairs(suggest.names(set or {})) do
     local keys = keys_of(path)
     if not keys or not put(value, keys, set[path]) then
-      add(ctx, { file = "--set", path = path, message = "is not the path of a value, such as services.pds.port" })
+      add(ctx, { file = "--set", path = path,
+        message = "is not the path of a value, such as services.pds.port" })
     end
   end
   return read_layer(ctx, value, "--set", { coerce = true })
@@ -145,7 +147,7 @@ end
 
 local function type_name(ctx, name, service)
   if service.type then return service.type end
-  return plugin.find("type", name, ctx.place.dir) and name or "process"
+  return plugin.path("type", name, ctx.place.dir) and name or "process"
 end
 
 local function fields_for(value, external)
@@ -254,12 +256,14 @@ local function secret_settings(name, service)
   end
 end
 
+local LOOPBACK = "127.0.0.1"
 local WILDCARD = { ["0.0.0.0"] = "127.0.0.1", ["::"] = "::1" }
 
 local function service_facts(ctx, stack, name, service)
   service.name = name
   if service.external then from_url(service) end
   local node_address = stack.nodes[ctx.node] and stack.nodes[ctx.node].address
+  service.bind = service.bind or node_address or LOOPBACK
   service.address = service.address or node_address or WILDCARD[service.bind] or service.bind
   service.dependencyTimeout = service.dependencyTimeout or stack.coordination.dependencyTimeout
   service.restart.policy = service.restart.policy or (service.oneshot and "on-failure" or "always")

@@ -42,7 +42,8 @@ local function got(value)
 end
 
 local EXPECTS = {
-  string = "a string", number = "a number", integer = "a whole number", seconds = "a number of seconds",
+  string = "a string", number = "a number", integer = "a whole number",
+  seconds = "a number of seconds",
   boolean = "true or false", list = "a list", map = "a table of names", object = "a table of names",
   mode = 'octal text such as "0640"', any = "a value",
 }
@@ -267,7 +268,8 @@ function shorthand.health(ctx, service, path)
   service.healthEndpoint, service.healthCheck = nil, nil
   if endpoint then
     if check and check.strategy and check.strategy ~= "http" then
-      add(ctx, M.child(path, "healthEndpoint"), "is for http checks, but healthCheck says %s; keep one",
+      add(ctx, M.child(path, "healthEndpoint"),
+        "is for http checks, but healthCheck says %s; keep one",
         check.strategy)
     end
     check = check or {}
@@ -356,6 +358,7 @@ local function placeholder(ctx, node, value, path, depth)
 end
 
 local EMPTY_FOR_NULL = { object = true, map = true }
+local STRUCTURED = { object = true, map = true, list = true }
 
 function read(ctx, node, value, path, depth)
   ctx.count = ctx.count + 1
@@ -363,6 +366,10 @@ function read(ctx, node, value, path, depth)
     if not ctx.full then add(ctx, path, "there are more than %d values", MAX_VALUES) end
     ctx.full = true
     return nil
+  end
+  if ctx.coerce and STRUCTURED[node.type] and type(value) == "string"
+    and value:find("^%s*[%[{]") then
+    value = core.json.decode(value) or value
   end
   if value == core.json.null and EMPTY_FOR_NULL[node.type] then value = {} end
   if type(value) == "table" then
@@ -373,8 +380,9 @@ function read(ctx, node, value, path, depth)
 end
 
 --- Reads `value` against a node of the schema. `options`: file (named in problems), path (of the
--- value), coerce (text stands for numbers and booleans), problems (a list to add to), texts (gets the
--- paths of free values that were text). Returns the value as far as it is valid, and the problems.
+-- value), coerce (text stands for numbers and booleans), problems (a list to add to), texts (gets
+-- the paths of free values that were text). Returns the value as far as it is valid, and the
+-- problems.
 function M.read(node, value, options)
   local ctx = { problems = options.problems or {}, file = options.file, coerce = options.coerce,
     texts = options.texts or {}, count = 0 }

@@ -1,7 +1,8 @@
 --- verify -- what only the whole stack can tell: names that refer to nothing, ports used twice,
 -- cycles, variables that are missing. Pure; adds to ctx.problems.
 local core = require "orrery.core"
-local graph_of = require "orrery.edges"
+local edges = require "orrery.edges"
+local plugin = require "orrery.plugin"
 local schema = require "orrery.schema"
 local secret = require "orrery.secret"
 local suggest = require "orrery.suggest"
@@ -43,12 +44,14 @@ local function lost_dependency(ctx, stack, name, target, dependency)
   local path = path_of(name, "dependencies", target)
   if ctx.removed[target] then
     if dependency.type ~= "required" then return true end
-    add(ctx, path, "is required, but services.%s is switched off (enable = false); enable it, or " ..
+    add(ctx, path,
+      "is required, but services.%s is switched off (enable = false); enable it, or " ..
       "make the dependency optional", target)
     return false
   end
   local names = others(stack, name)
-  add(ctx, path, 'there is no service "%s"%s (%s)', target, suggest.hint(target, names), exists(names))
+  add(ctx, path, 'there is no service "%s"%s (%s)', target, suggest.hint(target, names),
+    exists(names))
   return false
 end
 
@@ -67,15 +70,15 @@ local function check_dependencies(ctx, stack, name, service)
 end
 
 local function cut_text(cycle)
-  local edges = {}
+  local paths = {}
   for i, edge in ipairs(cycle.cut) do
-    edges[i] = ("services.%s.dependencies.%s"):format(edge.from, edge.to)
+    paths[i] = ("services.%s.dependencies.%s"):format(edge.from, edge.to)
   end
-  return table.concat(edges, ", ")
+  return table.concat(paths, ", ")
 end
 
 local function check_cycles(ctx, stack)
-  local _, message, code, details = core.graph.solve(graph_of.spec(stack))
+  local _, message, code, details = core.graph.solve(edges.spec(stack))
   if code ~= "cycle" then return end
   for _, cycle in ipairs(details.cycles) do
     local text = "Circular dependency detected: " .. table.concat(cycle.cycle, " -> ")
@@ -138,10 +141,11 @@ local function check_run(ctx, name, service)
     end
   elseif not service.embedded and not service.exec then
     local types = {}
-    for _, item in ipairs(require("orrery.plugin").list("type", ctx.place.dir)) do
+    for _, item in ipairs(plugin.list("type", ctx.place.dir)) do
       types[#types + 1] = item.name
     end
-    add(ctx, path_of(name, "exec"), 'is missing: a service of type "%s" needs the command to run; ' ..
+    add(ctx, path_of(name, "exec"),
+      'is missing: a service of type "%s" needs the command to run; ' ..
       'or set its type (%s)%s', service.type, exists(types), suggest.hint(name, types))
   end
 end
@@ -156,7 +160,9 @@ local function check_check(ctx, path, check, service)
   for _, key in ipairs(suggest.names(check)) do
     local belongs, owner = false, nil
     for strategy, keys in pairs(schema.check_keys) do
-      if keys[key] then owner, belongs = owner or strategy, belongs or strategy == check.strategy end
+      if keys[key] then
+        owner, belongs = owner or strategy, belongs or strategy == check.strategy
+      end
     end
     if owner and not belongs then
       add(ctx, validate.child(path, key), "is for %s checks; this one is %s", owner, check.strategy)
@@ -185,6 +191,12 @@ local function check_checks(ctx, stack, name, service)
   end
 end
 
+local function check_plugin(ctx, kind, name, path)
+  if not name then return end
+  local found, message = plugin.find(kind, name, ctx.place.dir)
+  if not found then add(ctx, path, "%s", message) end
+end
+
 local function check_config(ctx, name, service)
   for _, file in ipairs(suggest.names(service.config)) do
     local entry, given = service.config[file], 0
@@ -194,6 +206,10 @@ local function check_config(ctx, name, service)
     if given ~= 1 then
       add(ctx, path_of(name, "config", file), "give exactly one of template, source, data")
     end
+    check_plugin(ctx, "template", entry.source, path_of(name, "config", file, "source"))
+    if entry.format ~= "text" then
+      check_plugin(ctx, "format", entry.format, path_of(name, "config", file, "format"))
+    end
   end
 end
 
@@ -201,7 +217,8 @@ local function check_replicas(ctx, stack, name, service)
   for copy = 2, service.replicas do
     local id = ("%s-%d"):format(name, copy)
     if stack.services[id] then
-      add(ctx, path_of(name, "replicas"), "its copy %d would be called %s, as a service is", copy, id)
+      add(ctx, path_of(name, "replicas"), "its copy %d would be called %s, as a service is", copy,
+        id)
     end
   end
 end
@@ -211,10 +228,9 @@ end
 local LUA_TYPES = { string = "string", number = "number", boolean = "boolean", array = "table",
   object = "table", service = "string" }
 
-local CONVERT = {
-  number = tonumber,
-  boolean = function(text) if text == "true" then return true elseif text == "false" then return false end end,
-}
+local TRUTH = { ["true"] = true, ["false"] = false }
+local CONVERT = { number = tonumber, boolean = function(text) return TRUTH[text] end,
+  array = core.json.decode, object = core.json.decode }
 
 local function has_type(declared, value)
   if secret.is(value) then return declared.type == "string" end
@@ -229,11 +245,13 @@ local ARTICLE = { array = "an array", object = "an object" }
 local function check_value(ctx, stack, path, declared, value)
   if not has_type(declared, value) then
     return add(ctx, path, "expected %s, got a %s", ARTICLE[declared.type] or "a " .. declared.type,
-      type(value) == "table" and (validate.is_list(value) and "list" or "table of names") or type(value))
+      type(value) == "table" and (validate.is_list(value) and "list" or "table of names")
+        or type(value))
   end
   if declared.type == "service" and not stack.services[value] and not ctx.removed[value] then
     local names = suggest.names(stack.services)
-    add(ctx, path, 'there is no service "%s"%s (%s)', value, suggest.hint(value, names), exists(names))
+    add(ctx, path, 'there is no service "%s"%s (%s)', value, suggest.hint(value, names),
+      exists(names))
   end
 end
 
@@ -258,7 +276,8 @@ local function check_settings(ctx, stack, name, service, declared)
   for _, key in ipairs(suggest.names(service.settings)) do
     local path = path_of(name, "settings", key)
     if not declared[key] then
-      add(ctx, path, "no variable of this name is declared%s", suggest.hint(key, suggest.names(declared)))
+      add(ctx, path, "no variable of this name is declared%s",
+        suggest.hint(key, suggest.names(declared)))
     else
       local value = converted(ctx, path, declared[key], service.settings[key])
       service.settings[key] = value
@@ -273,7 +292,8 @@ local function check_required(ctx, stack, name, service, declared)
     local given = service.settings[key] ~= nil or variable.default ~= nil or variable.generate
     if variable.type == "service" then given = given or stack.services[key] ~= nil end
     if variable.required and not given then
-      local remedy = variable.type == "service" and ("; add services.%s, or name the service to use here"):format(key) or ""
+      local remedy = variable.type == "service"
+        and ("; add services.%s, or name the service to use here"):format(key) or ""
       add(ctx, path_of(name, "settings", key), "Required variable '%s' is missing%s", key, remedy)
     end
   end
@@ -283,9 +303,12 @@ local function check_generate(ctx, name, service)
   for _, key in ipairs(suggest.names(service.variables)) do
     local kind = service.variables[key].generate
     local complaint = kind and secret.complaint({ generate = kind, name = "x" })
-    if complaint then add(ctx, path_of(name, "variables", key, "generate"), (complaint:gsub("^generate: ", ""))) end
+    if complaint then
+      add(ctx, path_of(name, "variables", key, "generate"), (complaint:gsub("^generate: ", "")))
+    end
     if kind and not service.variables[key].secret then
-      add(ctx, path_of(name, "variables", key, "secret"), "a generated value is a secret: set secret = true")
+      add(ctx, path_of(name, "variables", key, "secret"),
+        "a generated value is a secret: set secret = true")
     end
   end
 end
@@ -316,7 +339,8 @@ local function check_argv(ctx, name, service)
     for i, word in ipairs(words) do
       local variable = secret_named(service, word)
       if variable then
-        add(ctx, ("%s.%s[%d]"):format(path_of(name), key, i), "${%s} is a secret, and everyone can " ..
+        add(ctx, ("%s.%s[%d]"):format(path_of(name), key, i),
+          "${%s} is a secret, and everyone can " ..
           "read a command line; pass it in env or in a file of config", variable)
       end
     end
@@ -334,12 +358,14 @@ local function check_stack(ctx, stack)
     add(ctx, "nodes", "several nodes (%s) are not supported yet by this version; describe one node",
       table.concat(nodes, ", "))
   elseif not stack.nodes[stack.node] then
-    add(ctx, "nodes", 'this machine is "%s", and nodes has only %s; say which it is with --node or $ORRERY_NODE',
+    add(ctx, "nodes",
+      'this machine is "%s", and nodes has only %s; say which it is with --node or $ORRERY_NODE',
       stack.node, table.concat(nodes, ", "))
   end
   local socket = stack.dirs.run .. "/api.sock"
   if #socket > SOCKET_PATH then
-    add(ctx, "stateDir", "%s is longer than the %d bytes that a socket's name may have; choose a shorter stateDir",
+    add(ctx, "stateDir",
+      "%s is longer than the %d bytes that a socket's name may have; choose a shorter stateDir",
       socket, SOCKET_PATH)
   end
 end

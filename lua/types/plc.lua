@@ -1,5 +1,5 @@
---- plc -- the reference PLC directory, which gives accounts their DIDs. Keeps its operations in a file,
--- or in PostgreSQL when `settings.postgresql` names such a service.
+--- plc -- the reference PLC directory, which gives accounts their DIDs. Keeps its operations in a
+-- file, or in PostgreSQL when `settings.postgresql` names such a service.
 return {
   variables = {
     postgresql = { type = "service", doc = "where to keep the operations instead of in a file" },

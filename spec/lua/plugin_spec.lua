@@ -3,7 +3,9 @@ local plugin = require "orrery.plugin"
 local sandbox = require "orrery.sandbox"
 local suggest = require "orrery.suggest"
 
-local function run(text, options) return sandbox.run(text, "/somewhere/stack.lua", options or {}) end
+local function run(text, options)
+  return sandbox.run(text, "/somewhere/stack.lua", options or {})
+end
 
 local function problem_of(text, options)
   local value, problem = run(text, options)
@@ -144,8 +146,8 @@ describe("plugin", function()
   it("suggests the nearest name and lists what exists", function()
     local path, message = plugin.find("profile", "simple-pd")
     assert.is_nil(path)
-    assert.matches('there is no profile "simple-pd"; did you mean "simple-pds"? (there is: ', message,
-      1, true)
+    assert.matches('there is no profile "simple-pd"; did you mean "simple-pds"? (there is: ',
+      message, 1, true)
   end)
 
   it("refuses names that climb", function()

@@ -41,7 +41,8 @@ describe("template: values as text", function()
   end)
 
   it("refuses null, and says what to do", function()
-    assert.matches("has no value; set it, or use | default", problem("${x}", {x = values.null}).summary)
+    assert.matches("has no value; set it, or use | default", problem("${x}",
+      {x = values.null}).summary)
     same("other", "${x | default(\"other\")}", {x = values.null})
   end)
 
@@ -61,7 +62,8 @@ describe("template: expressions", function()
 
   it("has the operators of HCL, with their precedence", function()
     same("7 9 3 2.5 1 -1", "${1 + 2 * 3} ${(1 + 2) * 3} ${9 / 3} ${5 / 2} ${7 % 3} ${-7 % 3}")
-    same("true true false true", "${1 + 1 == 2 && 3 > 2} ${!false} ${1 >= 2 || false} ${\"a\" < \"b\"}")
+    same("true true false true",
+      "${1 + 1 == 2 && 3 > 2} ${!false} ${1 >= 2 || false} ${\"a\" < \"b\"}")
     same("big", '${5 > 3 ? "big" : "small"}')
     same("c", '${false ? "a" : true && false ? "b" : "c"}')
     same("-3", "${-(1 + 2)}")
@@ -126,12 +128,14 @@ describe("template: directives", function()
   end)
 
   it("nests, and loop names hide others", function()
-    same("x[1:a 2:a ]x", "${a}[%{ for n in l }%{ for a in [\"a\"] }${n}:${a} %{ endfor }%{ endfor }]${a}",
+    same("x[1:a 2:a ]x",
+      "${a}[%{ for n in l }%{ for a in [\"a\"] }${n}:${a} %{ endfor }%{ endfor }]${a}",
       {a = "x", l = {1, 2}})
   end)
 
   it("leaves no line behind with ~, and keeps the indentation around it", function()
-    same("a\n  b=1\n  c\nd\n", "a\n%{ if x ~}\n  b=${x}\n%{ endif ~}\n  c\n%{ if !x ~}\n  e\n%{ endif ~}\nd\n",
+    same("a\n  b=1\n  c\nd\n",
+      "a\n%{ if x ~}\n  b=${x}\n%{ endif ~}\n  c\n%{ if !x ~}\n  e\n%{ endif ~}\nd\n",
       {x = 1})
     same("[ab]", "[a  ${~ x }]", {x = "b"})
     same("[b\n c]", "[${x ~}  \n\n c]", {x = "b"})
@@ -141,7 +145,8 @@ describe("template: directives", function()
 
   it("says which block is open", function()
     assert.matches("this '%%{ if }' has no 'endif'", problem("x\n%{ if true }", {}).summary)
-    assert.matches("this '%%{ for }' has no 'endfor'", problem("%{ for x in [] }%{ if x }%{ endif }").summary)
+    assert.matches("this '%%{ for }' has no 'endfor'",
+      problem("%{ for x in [] }%{ if x }%{ endif }").summary)
     assert.matches("'endif' has no place here", problem("%{ for x in [] }%{ endif }").summary)
     assert.matches("is no directive", problem("%{ while x }").summary)
   end)
@@ -184,8 +189,10 @@ describe("template: errors", function()
   end)
 
   it("name unknown filters and fields", function()
-    assert.matches('no filter \'uper\'; did you mean "upper"', problem("${x | uper}", {x = "a"}).summary)
-    assert.matches('no field \'ur\'; did you mean "url"', problem("${x.ur}", {x = {url = 1}}).summary)
+    assert.matches('no filter \'uper\'; did you mean "upper"', problem("${x | uper}",
+      {x = "a"}).summary)
+    assert.matches('no field \'ur\'; did you mean "url"', problem("${x.ur}",
+      {x = {url = 1}}).summary)
     assert.matches("there is no %[2%]", problem("${x[2]}", {x = {1, 2}}).summary)
     assert.matches("put it into %%{ if x }", problem("${x.url}", {x = false}).summary)
   end)
@@ -210,7 +217,8 @@ describe("template: errors", function()
   end)
 
   it("name the template's line for a line of the result", function()
-    local _, _, locate = template.render("a\n%{ for x in [1, 2] ~}\n${x}\nmid\n%{ endfor ~}\nend\n", {})
+    local _, _,
+      locate = template.render("a\n%{ for x in [1, 2] ~}\n${x}\nmid\n%{ endfor ~}\nend\n", {})
     local lines = {}
     for line = 1, 6 do lines[line] = locate(line) end
     assert.are.same({1, 3, 4, 3, 4, 6}, lines)
@@ -220,7 +228,8 @@ end)
 describe("template: bounds", function()
   it("refuses deep nesting of every kind, without trouble", function()
     for _, text in ipairs {
-      "${" .. ("("):rep(100000), "${" .. ("!"):rep(100000) .. "x}", "${" .. ("-"):rep(100000) .. "1}",
+      "${" .. ("("):rep(100000), "${" .. ("!"):rep(100000) .. "x}",
+        "${" .. ("-"):rep(100000) .. "1}",
       "${" .. ("["):rep(100000), "${" .. ("{a="):rep(100000), '${"' .. ('${"'):rep(50000),
       "${1" .. ("+1"):rep(100000) .. "}", "${a" .. (".b"):rep(100000) .. "}",
       ("%{ if true }"):rep(50000), "${x" .. (" | upper"):rep(50000) .. "}",
@@ -247,14 +256,16 @@ describe("template: bounds", function()
     local twice = "%{ for a in l }%{ for b in l }%{ endfor }%{ endfor }"
     assert.matches("more than a million times", problem(twice, {l = list}).summary)
     local long = ("x"):rep(20000)
-    assert.matches("over 16 MiB", problem("%{ for a in l }${t}%{ endfor }", {l = list, t = long}).summary)
+    assert.matches("over 16 MiB", problem("%{ for a in l }${t}%{ endfor }", {l = list,
+      t = long}).summary)
     assert.matches("over 1 MiB", problem(("x"):rep(1024 * 1024 + 1)).summary)
   end)
 end)
 
 describe("template: what it cannot reach", function()
   it("has no globals, no functions but filters, and no methods", function()
-    for _, text in ipairs {"${os}", "${_G}", "${require(\"os\")}", "${string.format}", "${load(\"x\")}",
+    for _, text in ipairs {"${os}", "${_G}", "${require(\"os\")}", "${string.format}",
+      "${load(\"x\")}",
                            "${_ENV}", "${run}", "${get}", "${\"\".rep}", "${x.__index}"} do
       problem(text, {x = {}})
     end
@@ -288,10 +299,14 @@ describe("template: secrets", function()
 
   it("are never in the text of an error", function()
     local s = {s = secret.of("hunter2"), x = {}}
-    s.v = values.view(function(key) return nil, {message = "no " .. key} end, function() return {} end)
-    for _, text in ipairs {"${s | number}", "${s | bool}", "${s.field}", "${s + 1}", "${s < 1}", "${-s}",
-                           "${x[s]}", "${x[s | upper]}", "${s[s | lower]}", "${v[s]}", "${s | nofilter}", "%{ for a in s }%{ endfor }", "${s | sort}",
-                           "${1 | required(s)}${null | required(s)}", "${s | port}", "${x | join(s)}${nope}"} do
+    s.v = values.view(function(key) return nil, {message = "no " .. key} end,
+      function() return {} end)
+    for _, text in ipairs {"${s | number}", "${s | bool}", "${s.field}", "${s + 1}", "${s < 1}",
+      "${-s}",
+                           "${x[s]}", "${x[s | upper]}", "${s[s | lower]}", "${v[s]}",
+                             "${s | nofilter}", "%{ for a in s }%{ endfor }", "${s | sort}",
+                           "${1 | required(s)}${null | required(s)}", "${s | port}",
+                             "${x | join(s)}${nope}"} do
       assert.is_nil(problem(text, s).message:find("hunter2", 1, true), text)
     end
   end)
@@ -341,11 +356,15 @@ local function generator(seed)
     state = (state * 1103515245 + 12345) & 0x7fffffff
     return (state >> 8) % n + 1
   end
-  local words = {"x", "s", "m", "l", "nope", "1", "0", "2.5", '"t"', '"a${x}b"', "null", "true", "m.a",
-    "l[0]", "(", ")", "[", "]", "{", "}", "~", "!", "-", "+", "*", "/", "%", "==", "<", "&&", "||", "?",
-    ":", "|", "| upper", "| json", "| length", "join(l)", ",", ".", "=", "\"", "\\", "\n", "#", "//",
+  local words = {"x", "s", "m", "l", "nope", "1", "0", "2.5", '"t"', '"a${x}b"', "null", "true",
+    "m.a",
+    "l[0]", "(", ")", "[", "]", "{", "}", "~", "!", "-", "+", "*", "/", "%", "==", "<", "&&", "||",
+      "?",
+    ":", "|", "| upper", "| json", "| length", "join(l)", ",", ".", "=", "\"", "\\", "\n", "#",
+      "//",
     "for", "in", "if", "é", "\0", "\255"}
-  local sequences = {"${", "}", "%{ if ", "%{ else }", "%{ endif }", "%{ for v in ", "%{ endfor ~}", "$${",
+  local sequences = {"${", "}", "%{ if ", "%{ else }", "%{ endif }", "%{ for v in ",
+    "%{ endfor ~}", "$${",
     "text ", "\n", "${~ ", " ~}", "%{"}
   return function()
     local parts = {}

@@ -63,10 +63,14 @@ function M.last(stack, id, count)
   return keep_last(lines, count)
 end
 
+local function generation_path(reader, n)
+  return n == 0 and reader.path or reader.path .. "." .. n
+end
+
 --- A reader that starts at the end of what is there now.
 function M.follow(stack, id)
   local reader = {id = id, path = M.path(stack, id)}
-  local handle = io.open(reader.path, "rb")
+  local handle = io.open(reader.path, "rb") or io.open(generation_path(reader, 1), "rb")
   if handle then
     reader.head = head_of(handle)
     read_end(handle)
@@ -91,43 +95,45 @@ local function read_new(reader, lines)
   handle:seek("set", start + #text - #rest)
 end
 
-local function open(reader, path)
-  local handle = io.open(path, "rb")
-  if not handle then return false end
-  reader.handle, reader.head = handle, head_of(handle)
-  handle:seek("set", 0)
-  return true
-end
-
 local function begins_like(path, head)
   local handle = io.open(path, "rb")
   if not handle then return false end
   local found = head_of(handle)
   handle:close()
-  return head ~= "" and found:sub(1, #head) == head
+  return found:sub(1, #head) == head
 end
 
---- How many times the file was rotated since it was opened; nil if it is gone altogether.
-local function rotations(reader)
-  for n = 0, KEPT do
-    if begins_like(n == 0 and reader.path or reader.path .. "." .. n, reader.head) then return n end
+--- How many files there are that are newer than the one that is open: 0 if it was not rotated.
+local function files_ahead(reader)
+  if reader.head == "" then return 0 end
+  local n = 0
+  while n <= KEPT do
+    local path = generation_path(reader, n)
+    if reader.handle and begins_like(path, reader.head) then return n end
+    if n > 0 and not file.stat(path) then return n end
+    n = n + 1
   end
+  return n
+end
+
+--- Goes on to another file; stays if it is not there (yet).
+local function switch(reader, path)
+  local handle = io.open(path, "rb")
+  if not handle then return false end
+  M.close(reader)
+  reader.handle, reader.head = handle, head_of(handle)
+  handle:seek("set", 0)
+  return true
 end
 
 --- The lines written since the last call, in order.
 function M.read(reader)
   local lines = {}
-  if not reader.handle and not open(reader, reader.path) then return lines end
-  read_new(reader, lines)
-  local behind = reader.head ~= "" and (rotations(reader) or 1) or 0
-  while behind > 0 do
-    read_new(reader, lines)
-    reader.handle:close()
-    reader.handle = nil
-    behind = behind - 1
-    local path = behind == 0 and reader.path or reader.path .. "." .. behind
-    if not open(reader, path) then break end
-    read_new(reader, lines)
+  if reader.handle then read_new(reader, lines) end
+  local ahead = files_ahead(reader)
+  if ahead > 0 and reader.handle then read_new(reader, lines) end -- written before it was full
+  for n = ahead - 1, 0, -1 do
+    if switch(reader, generation_path(reader, n)) then read_new(reader, lines) end
   end
   return lines
 end

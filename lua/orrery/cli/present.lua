@@ -97,11 +97,9 @@ local FORMATS = {
 function M.event(event)
   local who = event.instance or event.service or "stack"
   local format = FORMATS[event.type]
-  local text = format and event.to and format(event) or event.type .. " " .. (event.message or "")
-  if event.reason and event.reason ~= "" then text = text .. ": " .. event.reason end
-  return ("%-16s %s"):format(who, (text:gsub("%c", function(c)
-    return c == "\27" and c or " "
-  end)))
+  local text = format and event.to and format(event) or event.type .. " " .. ui.clean(event.message)
+  if event.reason and event.reason ~= "" then text = text .. ": " .. ui.clean(event.reason) end
+  return ("%-16s %s"):format(ui.clean(who), text)
 end
 
 return M

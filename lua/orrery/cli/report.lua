@@ -13,9 +13,9 @@ function M.trouble(ctx, stack, state, only)
   for _, item in ipairs(present.troubled(state, only)) do
     local instance = item.instance
     local reason = present.reason(instance)
-    ui.note("%s is %s%s", item.service.name, instance.state, reason ~= "" and ": " .. reason or "")
+    ui.note("%s is %s%s", item.service.name, instance.state, reason ~= "" and ": " .. ui.clean(reason) or "")
     for _, line in ipairs(logfile.last(stack, instance.id, LAST_LINES)) do
-      ui.note("    %s", line.text)
+      ui.note("    %s", ui.clean(line.text))
     end
     if not item.service.external then
       ui.note("    more: %s", session.paste(ctx, "logs", item.service.name))

@@ -85,7 +85,7 @@ local function widths(rows)
 end
 
 --- Control characters from outside must not reach a terminal.
-local function clean(cell)
+function M.clean(cell)
   return (tostring(cell == nil and "" or cell):gsub("%c", " "))
 end
 
@@ -106,7 +106,7 @@ function M.table(header, rows, paint)
   local all = {header}
   for i, row in ipairs(rows) do
     local cells = {}
-    for column = 1, #header do cells[column] = clean(row[column]) end
+    for column = 1, #header do cells[column] = M.clean(row[column]) end
     all[i + 1] = cells
   end
   local width = widths(all)

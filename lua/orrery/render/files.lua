@@ -77,17 +77,27 @@ local function render_template(r, own, config, path, format, format_name)
   return {text = result, secret = is_secret, later = later}
 end
 
+-- A copy of the data with the secrets in it | nil, message; and whether there were any.
+local function revealed(own, data)
+  local has_secret, problem = false, nil
+  local value, why = values.plain(data, function(found)
+    local text, message = own:reveal(found)
+    has_secret, problem = true, problem or (not text and tostring(message) or nil)
+    return text or ""
+  end)
+  if value == nil or problem then return nil, problem or why end
+  return value, has_secret
+end
+
 local function render_data(own, config, path, format, format_name)
-  if not format then return failed(path, "data needs a format: set format = \"json\" or another") end
+  if not format then return failed(path, 'data needs a format: set format = "json" or another') end
   local value, problem = own:evaluate(config.data, path .. ".data")
   if value == nil then return failed(path, problem.message, {pending = problem.pending}) end
-  local is_secret = false
-  value = values.plain(value, function(found)
-    is_secret = true
-    return own:reveal(found) or error({message = "this secret is not known"}, 0)
-  end)
+  local is_secret
+  value, is_secret = revealed(own, value)
+  if value == nil then return failed(path, is_secret) end
   local text, message = format.write(value)
-  if not text then return failed(path, ("cannot be written as %s: %s"):format(format_name, message)) end
+  if not text then return failed(path, ("no %s can hold it: %s"):format(format_name, message)) end
   return {text = text, secret = is_secret}
 end
 
@@ -170,7 +180,7 @@ end
 
 local function run_check(file)
   local result, message = core.process.run {argv = file.check, timeout = CHECK_TIMEOUT}
-  if not result then return nil, ("its check %s could not be run: %s"):format(file.check[1], message) end
+  if not result then return nil, "its check could not be run: " .. message end
   if result.code == 0 then return true end
   local said = file.secret and "its output is not shown, since the file has secrets"
     or (result.stderr ~= "" and result.stderr or result.stdout):sub(-500)

@@ -87,8 +87,8 @@ local function record_field(name, record, field)
   local value = record[field]
   if value == nil then return nil end
   if is_clean(value) then return value end
-  return failure(("the discovered %s of '%s' has a control character in it; correct what registers %s")
-    :format(field, name, name))
+  return failure(("the discovered %s of '%s' has a control character in it; correct its record")
+    :format(field, name))
 end
 
 -- A service that is not in the stack is all that its record says.

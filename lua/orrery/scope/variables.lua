@@ -96,10 +96,11 @@ end
 --- is compared, but not shown.
 function M.complaint(name, declared, value)
   local has_secret = declared.secret
-  local plain = values.plain(value, function(found)
+  local plain, why = values.plain(value, function(found)
     has_secret = true
     return secret.reveal(found) or ""
   end)
+  if plain == nil then return ("%s: %s"):format(name, why) end
   if has_secret then declared = setmetatable({secret = true}, {__index = declared}) end
   return complaint(name, declared, plain, 0)
 end

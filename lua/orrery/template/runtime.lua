@@ -3,6 +3,7 @@
 --- `run` is one rendering: {source, get, reveal, dir, guard, written_by, out, at, n, size, passes,
 --- secret, later}. Once a secret was looked at, run.secret is true, for good: the whole result
 --- counts as secret, and errors of filters are not shown, since they may quote it.
+local core = require "orrery.core"
 local errors = require "orrery.template.errors"
 local plugins = require "orrery.template.plugins"
 local secret = require "orrery.secret"
@@ -40,7 +41,9 @@ local function filter_argument(run, value, at)
     if value == null then return nil end
     return value
   end
-  return values.plain(value, function(found) return open(run, found, at) end)
+  local plain, why = values.plain(value, function(found) return open(run, found, at) end)
+  if plain == nil then fail(run, at, why) end
+  return plain
 end
 
 -- ---- output ----
@@ -223,7 +226,7 @@ function helpers.equal(run, a, b)
   return values.equal(open(run, a, 1), open(run, b, 1))
 end
 
-function helpers.list(items) return items end
+function helpers.list(items) return core.json.array(items) end
 
 function helpers.object(run, at, ...)
   local result, args = {}, table.pack(...)

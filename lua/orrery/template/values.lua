@@ -75,23 +75,29 @@ function M.keys(value)
   return sorted(keys)
 end
 
-local function plain_view(view, reveal, depth)
-  local copy = {}
-  for _, key in ipairs(view.names()) do copy[key] = M.plain(view.index(key), reveal, depth + 1) end
+local TOO_DEEP = {}
+
+local function plain(value, reveal, depth)
+  if type(value) ~= "table" then return value end
+  if depth > MAX_DEPTH then error(TOO_DEEP, 0) end
+  if secret.is(value) then return reveal(value) end
+  local view = M.view_of(value)
+  local copy = setmetatable({}, not view and getmetatable(value) or nil)
+  if view then
+    for _, key in ipairs(view.names()) do copy[key] = plain(view.index(key), reveal, depth + 1) end
+    return copy
+  end
+  for key, field in pairs(value) do copy[key] = plain(field, reveal, depth + 1) end
   return copy
 end
 
---- A copy without views and secrets (`reveal(secret)` gives their text), for filters and formats.
-function M.plain(value, reveal, depth)
-  depth = depth or 0
-  if type(value) ~= "table" then return value end
-  if depth > MAX_DEPTH then error("a value nested more than 64 deep", 0) end
-  if secret.is(value) then return reveal(value) end
-  local view = M.view_of(value)
-  if view then return plain_view(view, reveal, depth) end
-  local copy = setmetatable({}, getmetatable(value))
-  for key, field in pairs(value) do copy[key] = M.plain(field, reveal, depth + 1) end
-  return copy
+--- A copy without views and secrets (`reveal(secret)` gives their text), for filters and formats
+--- | nil, why not. What `reveal` raises is raised.
+function M.plain(value, reveal)
+  local ok, result = pcall(plain, value, reveal, 0)
+  if ok then return result end
+  if result == TOO_DEEP then return nil, "a value is nested more than 64 deep" end
+  error(result, 0)
 end
 
 --- Whether two values are equal, maps and lists by what is in them.

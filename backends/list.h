@@ -1,0 +1,2 @@
+/* list.h -- every discovery backend, one line each: BACKEND(name) is the const backend_<name>. */
+BACKEND(file)

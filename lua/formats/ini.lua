@@ -1,0 +1,144 @@
+--- ini -- INI files: `key = value` lines in [sections]; all values are strings.
+---
+--- A value is bare, or in double quotes with \" \\ \n \r \t \xHH where blanks at an end, quotes,
+--- comment signs or control characters need it. Comments (`;` or `#`) have lines of their own.
+local values = require "orrery.template.values"
+
+local M = {}
+
+local MAX_TEXT = 1024 * 1024
+local ESCAPES = {["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\"}
+local UNESCAPES = {n = "\n", r = "\r", t = "\t", ['"'] = '"', ["\\"] = "\\"}
+
+-- Filters whose result may stand behind a `=`.
+M.written_by = {ini = true, quote = true}
+
+--- Whether a text may stand in a template as it is.
+function M.guard(text)
+  if text:find('["\\%c\127;#]') or text:find("^%s") or text:find("%s$") then
+    return nil, "has a quote, a comment sign, a '\\' or a control character in it; use data"
+  end
+  return true
+end
+
+local function value_text(value)
+  local text, kind = values.text(value)
+  if not text then return nil, "is a " .. kind .. ", and INI has only strings" end
+  local bare = text ~= "" and not text:find('["\\%c\127;#\']') and not text:find("^%s")
+    and not text:find("%s$")
+  if bare then return text end
+  return '"' .. text:gsub('[%c\127"\\]', function(char)
+    return ESCAPES[char] or ("\\x%02X"):format(char:byte())
+  end) .. '"'
+end
+
+local function is_name(name)
+  return type(name) == "string" and name ~= "" and not name:find("[%c\127=:;#%[%]\"\\]")
+    and not name:find("^%s") and not name:find("%s$")
+end
+
+local function write_section(lines, map, inner)
+  for _, key in ipairs(values.keys(map)) do
+    if not is_name(key) then error(("%q is no key"):format(tostring(key)), 0) end
+    if inner or values.kind(map[key]) ~= "object" then
+      local text, why = value_text(map[key])
+      if not text then error(("%s %s"):format(key, why), 0) end
+      lines[#lines + 1] = key .. " = " .. text
+    end
+  end
+end
+
+local function write_all(map)
+  local lines = {}
+  write_section(lines, map, false)
+  for _, name in ipairs(values.keys(map)) do
+    if values.kind(map[name]) == "object" then
+      lines[#lines + 1] = (#lines > 0 and "\n[" or "[") .. name .. "]"
+      write_section(lines, map[name], true)
+    end
+  end
+  return lines
+end
+
+--- Writes a map of strings and of sections, which are maps of strings | nil, message.
+function M.write(map)
+  if type(map) ~= "table" or map[1] ~= nil then return nil, "an INI file is written from a map" end
+  local ok, lines = pcall(write_all, map)
+  if not ok then return nil, lines end
+  return #lines == 0 and "" or table.concat(lines, "\n") .. "\n"
+end
+
+-- ---- reading ----
+
+local function unescape(code)
+  local known = UNESCAPES[code:sub(1, 1)]
+  if known then return known .. code:sub(2) end
+  local hex = code:match("^x(%x%x)$")
+  if hex then return string.char(tonumber(hex, 16)) end
+  error("this escape does not exist", 0)
+end
+
+-- The inside of a quoted value, or an error if the quote ends before the line does.
+local function unquoted(text)
+  local parts, pos = {}, 2
+  while true do
+    local stop = text:find('["\\]', pos) or error("this quote is not closed", 0)
+    parts[#parts + 1] = text:sub(pos, stop - 1)
+    if text:sub(stop, stop) == '"' then
+      if stop ~= #text then error("nothing may be behind the closing quote", 0) end
+      return table.concat(parts)
+    end
+    local size = text:sub(stop + 1, stop + 1) == "x" and 3 or 1
+    parts[#parts + 1] = unescape(text:sub(stop + 1, stop + size))
+    pos = stop + 1 + size
+  end
+end
+
+local function trimmed(text)
+  local first = text:find("%S")
+  if not first then return "" end
+  local last = #text
+  while text:find("^%s", last) do last = last - 1 end
+  return text:sub(first, last)
+end
+
+local function read_value(text)
+  if text:sub(1, 1) == '"' then return unquoted(text) end
+  if text:find("[;#]") then error("a ';' or '#' in a value needs double quotes around it", 0) end
+  return text
+end
+
+local function new_section(state, line)
+  local name = line:match("^%[([^%]]*)%]$")
+  if not is_name(name) then error("expected [section]", 0) end
+  if state.map[name] ~= nil then error(("'%s' is there twice"):format(name), 0) end
+  state.section = {}
+  state.map[name] = state.section
+end
+
+local function read_line(state, line)
+  line = trimmed(line)
+  local first = line:sub(1, 1)
+  if line == "" or first == ";" or first == "#" then return end
+  if first == "[" then return new_section(state, line) end
+  local equals = line:find("=", 1, true) or error("expected key = value", 0)
+  local key = trimmed(line:sub(1, equals - 1))
+  if not is_name(key) then error("this is no key", 0) end
+  if state.section[key] ~= nil then error(("'%s' is there twice"):format(key), 0) end
+  state.section[key] = read_value(trimmed(line:sub(equals + 1)))
+end
+
+--- Reads a file: a map of strings and of sections | nil, message, line.
+function M.read(text)
+  if #text > MAX_TEXT then return nil, "an INI file of more than 1 MiB", 1 end
+  local map, number = {}, 0
+  local state = {map = map, section = map}
+  for line in (text .. "\n"):gmatch("(.-)\n") do
+    number = number + 1
+    local ok, message = pcall(read_line, state, line)
+    if not ok then return nil, message, number end
+  end
+  return map
+end
+
+return M

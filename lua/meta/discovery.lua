@@ -1,0 +1,106 @@
+---@meta
+error("a meta file cannot be required")
+
+--- Where instances are registered and looked up. Each verb is one shot; the loops that renew and
+--- watch are in lua/orrery/discovery.lua.
+---@class orrery.discovery
+local discovery = {}
+
+--- One instance of a service. It carries no secrets.
+---@class orrery.record
+---@field service string up to 63 letters, digits and . _ -
+---@field id? string "pds@edge"; made from service and node unless given
+---@field node? string
+---@field address string a host name or an IP address
+---@field port? integer 1 to 65535; none if it listens on none
+---@field scheme? string
+---@field did? string
+---@field tags? string[] at most 64
+---@field meta? table<string, string> at most 64
+---@field status? string "passing" unless given
+---@field revision? integer set by the backend: grows with each change, not when renewed
+---@field source? string set by the backend: its kind
+
+---@class orrery.backend
+---@field kind string
+---@field capabilities {watch: boolean, lock: boolean, kv: boolean}
+local Backend = {}
+
+--- Registers a record, or replaces the one with its id.
+---
+--- With a ttl the record goes when it is not renewed in time. It also goes with this process,
+--- unless `owner = false`, until another process renews it (the file backend; only readers on this
+--- machine can tell). Without a ttl it stays until it is deregistered.
+---
+---     local r = {service = "pds", node = "edge", address = "10.0.0.1", port = 3000}
+---     assert(backend:register(r, 60))
+---@async
+---@param record orrery.record
+---@param ttl? number seconds
+---@param options? {owner?: boolean}
+---@return true? ok or nil, message, code
+---@return string? message
+---@return string? code
+function Backend:register(record, ttl, options) end
+
+--- Extends a record by the ttl it was registered with; this process owns it from now on.
+---@async
+---@param service string
+---@param id string
+---@return true? ok or nil, message, "not_found": it has expired, register it again
+---@return string? message
+---@return string? code
+function Backend:renew(service, id) end
+
+--- Removes a record. One that is not there is fine.
+---@async
+---@param service string
+---@param id string
+---@return true? ok
+---@return string? message
+---@return string? code
+function Backend:deregister(service, id) end
+
+--- The instances of a service, in the order of their ids, and a cursor that names this answer. With
+--- a cursor it waits while the answer is still that one, and at the timeout gives the same again.
+--- What cannot be read is an error, never an empty list.
+---
+---     local records, cursor = backend:lookup("pds")
+---     records, cursor = backend:lookup("pds", cursor, 300)   -- returns when something has changed
+---@async
+---@param service string
+---@param cursor? string
+---@param timeout? number seconds, 60 unless given
+---@return orrery.record[]? records or nil, message, code
+---@return string? cursor or the message
+---@return string? code
+function Backend:lookup(service, cursor, timeout) end
+
+--- The names of the services that have an instance, sorted.
+---@async
+---@return string[]? names or nil, message, code
+---@return string? message
+---@return string? code
+function Backend:services() end
+
+--- Ends the backend; waiting calls return nil, "closed", "closed". Registered records stay.
+function Backend:close() end
+
+--- Opens a backend. Options that this kind does not read are ignored, so that a stack's whole
+--- `discovery` table can be given.
+---
+--- file: `filePath`, the folder (made if missing, 0755). It holds `<service>.json` files, which
+--- people may write too: `{"address": "10.0.0.1", "port": 3000}`, a list of such, or in a file of
+--- any name `{"pds": {"address": "10.0.0.1", "port": 3000, "tags": ["main"]}}`.
+---@param kind string
+---@param options table
+---@return orrery.backend? backend or nil, message, code
+---@return string? message
+---@return string? code
+function discovery.open(kind, options) end
+
+--- The backends there are.
+---@return string[]
+function discovery.kinds() end
+
+return discovery

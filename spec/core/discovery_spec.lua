@@ -1,0 +1,410 @@
+local support = require "support"
+local orrery = require "orrery"
+local discovery, file, json, task, time =
+  orrery.discovery, orrery.file, orrery.json, orrery.task, orrery.time
+
+local root = file.stat("/proc/self").uid == 0
+
+local function open(dir) return assert(discovery.open("file", { filePath = dir })) end
+
+local function record(fields)
+  local made = { service = "pds", node = "edge", address = "127.0.0.1", port = 3000 }
+  for key, value in pairs(fields or {}) do made[key] = value end
+  return made
+end
+
+local function ids(records)
+  local list = {}
+  for i, found in ipairs(assert(records)) do list[i] = found.id end
+  return list
+end
+
+local function fails(code, pattern, value, message, got)
+  assert.is_nil(value)
+  assert.matches(pattern, message)
+  assert.equal(code, got)
+end
+
+local function sh(command)
+  local pipe <close> = assert(io.popen(command .. " 2>&1"))
+  return (pipe:read("a"):gsub("%s+$", ""))
+end
+
+--- Starts a lua5.4 that has `backend` on the folder and runs `code`; its pid is the first line it prints.
+local function start(dir, code)
+  local path = support.tmp() .. "/script.lua"
+  support.write(path, ([[
+    local orrery = require "orrery"
+    local backend = assert(orrery.discovery.open("file", {filePath = %q}))
+    print(orrery.file.realpath("/proc/self"):match "%%d+")
+    io.stdout:flush()
+    %s]]):format(dir, code))
+  local pipe = assert(io.popen("exec lua5.4 " .. path .. " 2>&1"))
+  return pipe, tonumber(pipe:read("l"))
+end
+
+describe("discovery.open", function()
+  it("names the kinds there are", function()
+    fails("not_found", 'no discovery backend "zookeeper"; there are: .*file',
+      discovery.open("zookeeper", {}))
+    assert.is_truthy(table.concat(discovery.kinds(), " "):find("file", 1, true))
+    fails("invalid", "needs filePath", discovery.open("file", {}))
+  end)
+
+  it("makes the folder, and tells what the backend can", function()
+    local dir = support.tmp() .. "/a/b"
+    local backend <close> = discovery.open("file", { filePath = dir, backend = "file", other = print })
+    assert.same({ watch = true, lock = false, kv = false }, backend.capabilities)
+    assert.equal("file", backend.kind)
+    assert.equal(tonumber("755", 8), file.stat(dir).mode)
+  end)
+
+  it("says why a folder cannot be used", function()
+    local dir = support.tmp()
+    support.write(dir .. "/file", "")
+    fails("exists", "cannot make the folder .*/file",
+      discovery.open("file", { filePath = dir .. "/file" }))
+    if root and sh(("mkdir %s/ro && mount -t tmpfs -o ro tmpfs %s/ro"):format(dir, dir)) == "" then
+      local missing = table.pack(discovery.open("file", { filePath = dir .. "/ro/x" }))
+      local backend <close> = open(dir .. "/ro")
+      local written = table.pack(backend:register(record()))
+      sh(("umount %s/ro"):format(dir))
+      fails("denied", "Read%-only", table.unpack(missing, 1, 3))
+      fails("denied", "/ro/%.lock: Read%-only", table.unpack(written, 1, 3))
+    end
+  end)
+end)
+
+describe("the file backend", function()
+  local dir, backend
+  before_each(function() dir = support.tmp(); backend = open(dir) end)
+  after_each(function() backend:close() end)
+
+  it("gives back what was registered", function()
+    assert.is_true(backend:register(record { tags = { "a", "b" }, meta = { zone = "eu" },
+      scheme = "http", did = "did:web:pds.example.com" }))
+    local found = backend:lookup "pds"
+    assert.is_true(found[1].revision > 0)
+    found[1].revision = nil
+    assert.same({ { service = "pds", id = "pds@edge", node = "edge", address = "127.0.0.1", port = 3000,
+      scheme = "http", did = "did:web:pds.example.com", tags = { "a", "b" }, meta = { zone = "eu" },
+      status = "passing", source = "file" } }, found)
+    assert.same({ "pds" }, backend:services())
+    assert.same({}, (backend:lookup "plc"))
+  end)
+
+  it("takes empty tables, and numbers as meta", function()
+    assert(backend:register(record { tags = {}, meta = {} }))
+    assert(backend:register(record { id = "b", tags = json.array(), meta = { weight = 10, on = true } }))
+    local found = backend:lookup "pds"
+    assert.same({ weight = "10", on = "true" }, found[1].meta)
+    assert.same({}, found[2].tags)
+    assert.same({}, found[2].meta)
+  end)
+
+  it("writes files that a person can read, and others may", function()
+    assert(backend:register(record { port = 3001 }, 60))
+    local path = dir .. "/pds.json"
+    assert.equal(tonumber("644", 8), file.stat(path).mode)
+    local text = file.read(path)
+    assert.matches('^%[\n  {\n    "service": "pds",\n    "id": "pds@edge",', text)
+    local written = json.decode(text)[1]
+    assert.is_nil(written.source)
+    assert.equal(60, written.ttl)
+    assert.is_true(math.abs(written.expires - time.now() - 60) <= 2)
+    assert.matches("^%x+%-", written.owner.bootId)
+  end)
+
+  it("keeps records apart by id, and replaces one with the same", function()
+    assert(backend:register(record { id = "pds-2@edge", port = 3001 }))
+    assert(backend:register(record()))
+    assert(backend:register(record { service = "plc" }))
+    assert(backend:register(record { port = 4000 }))
+    local found = backend:lookup "pds"
+    assert.same({ "pds-2@edge", "pds@edge" }, ids(found))
+    assert.equal(4000, found[2].port)
+    assert.same({ "pds", "plc" }, backend:services())
+    assert(backend:deregister("pds", "pds-2@edge"))
+    assert(backend:deregister("pds", "pds-2@edge"), "a second time is fine")
+    assert(backend:deregister("pds", "pds@edge"))
+    assert.is_nil((file.stat(dir .. "/pds.json")))
+    assert.same({ "plc" }, backend:services())
+  end)
+
+  it("raises the revision for a change, not for a renewal", function()
+    assert(backend:register(record(), 60))
+    local first = backend:lookup("pds")[1].revision
+    assert(backend:renew("pds", "pds@edge"))
+    assert(backend:register(record(), 60))
+    assert.equal(first, backend:lookup("pds")[1].revision)
+    assert(backend:register(record { status = "failing" }, 60))
+    assert.is_true(backend:lookup("pds")[1].revision > first)
+  end)
+
+  it("refuses records that are none", function()
+    local cases = {
+      ["service: is missing"] = { address = "a", port = 1 },
+      ["address: is missing"] = { service = "pds" },
+      ["port: must be a whole number from 0 to 65535"] = record { port = 70000 },
+      ["service: must be up to 63 letters"] = record { service = "../etc/passwd" },
+      ["id: must be"] = record { id = "a/b" },
+      ["address: must be"] = record { address = "a b" },
+      ["did: must be a DID"] = record { did = "web:x" },
+      ["tags: must be a list"] = record { tags = { a = 1 } },
+      ["tags: must be strings"] = record { tags = { ("x"):rep(200) } },
+      ["meta: must be strings"] = record { meta = { a = ("x"):rep(5000) } },
+      ["meta.f: a function is not data"] = record { meta = { f = print } },
+    }
+    for problem, bad in pairs(cases) do
+      local value, message, code = backend:register(bad)
+      assert.is_nil(value)
+      assert.equal("invalid", code)
+      assert.is_truthy(message:find(problem, 1, true), message)
+    end
+    assert.same({}, backend:services())
+    assert.has_error(function() backend:lookup "../x" end)
+    assert.has_error(function() backend:renew("pds", "a/b") end)
+    assert.has_error(function() backend:register(record(), -1) end)
+  end)
+
+  it("drops what was not renewed in time", function()
+    assert(backend:register(record(), 1))
+    assert(backend:register(record { id = "pds-2@edge" }, 60))
+    assert(backend:register(record { id = "pds-3@edge" }))
+    local found, cursor = backend:lookup "pds"
+    assert.equal(3, #found)
+    assert.same({ "pds-2@edge", "pds-3@edge" }, ids((backend:lookup("pds", cursor, 10))))
+    fails("not_found", "pds@edge is not registered", backend:renew("pds", "pds@edge"))
+    assert(backend:renew("pds", "pds-2@edge"))
+    assert(backend:renew("pds", "pds-3@edge"), "one that never expires may be renewed as well")
+    assert.equal(2, #json.decode(file.read(dir .. "/pds.json")), "the next write prunes")
+  end)
+
+  it("drops the records of a process that has died, at once", function()
+    local pipe, pid = start(dir, [[
+      local r = {service = "pds", node = "a", address = "::1", port = 1}
+      assert(backend:register(r, 600))
+      r.node = "b"
+      assert(backend:register(r, 600, {owner = false}))
+      print "ready"
+      io.stdout:flush()
+      orrery.time.sleep(600)]])
+    assert.equal("ready", pipe:read("l"))
+    local found, cursor = backend:lookup "pds"
+    assert.same({ "pds@a", "pds@b" }, ids(found))
+    local begin = time.monotonic()
+    local watching = task.spawn(function() return backend:lookup("pds", cursor, 30) end)
+    sh("kill -9 " .. pid)
+    pipe:close()
+    assert.same({ "pds@b" }, ids((watching:join(30))))
+    assert.is_true(time.monotonic() - begin < 3)
+    assert(backend:renew("pds", "pds@b"))
+    assert.equal(1, #json.decode(file.read(dir .. "/pds.json")))
+  end)
+
+  it("judges an owner on its own node only", function()
+    local owner = { node = "elsewhere", bootId = "x", pid = 999999999, startTime = 1 }
+    local other = { service = "pds", id = "pds@elsewhere", address = "10.0.0.9", port = 1,
+      owner = owner, ttl = 600, expires = math.floor(time.now()) + 600 }
+    support.write(dir .. "/pds.json", json.encode { other })
+    assert.same({ "pds@elsewhere" }, ids((backend:lookup "pds")))
+    assert(backend:register(record(), 600))
+    local own = json.decode(file.read(dir .. "/pds.json"))[2].owner
+    assert.same({ "pds@edge", "pds@elsewhere" }, ids((backend:lookup "pds")))
+    own.bootId = "an-earlier-boot"
+    other.owner = own
+    support.write(dir .. "/pds.json", json.encode { other })
+    assert.same({}, (backend:lookup "pds"))
+  end)
+
+  it("reads what people write", function()
+    support.write(dir .. "/relay.json",
+      '{"address": "relay.example.com", "port": 443, "scheme": "https"}')
+    support.write(dir .. "/plc.json",
+      '[{"address": "10.0.0.1", "port": 1}, {"address": "10.0.0.2", "port": 1}]')
+    support.write(dir .. "/static.json", [[{
+      "pds": {"address": "10.0.0.3", "port": 3000, "tags": ["main"]},
+      "plc": [{"address": "::1", "port": 2}]
+    }]])
+    support.write(dir .. "/note.txt", "not read")
+    assert.equal("https", backend:lookup("relay")[1].scheme)
+    assert.same({ "main" }, backend:lookup("pds")[1].tags)
+    assert.same({ "plc@10.0.0.1:1", "plc@10.0.0.2:1", "plc@::1:2" }, ids((backend:lookup "plc")))
+    assert.same({ "pds", "plc", "relay" }, backend:services())
+    assert(backend:register(record { service = "relay", id = "relay@edge" }, 60))
+    assert.equal(2, #backend:lookup "relay", "what a person wrote stays")
+    assert(backend:register(record { service = "static", id = "static@edge" }))
+    assert.equal(1, #backend:lookup "static")
+    assert(backend:deregister("static", "static@edge"))
+    assert.equal(1, #backend:lookup "pds", "an object by service name stays one")
+  end)
+
+  it("names the file and the place of a fault, and gives no empty list", function()
+    support.write(dir .. "/pds.json", '[\n  {"address": "10.0.0.1" "port": 1}\n]')
+    fails("invalid", "/pds%.json:2:%d+: .*mend or remove", backend:lookup "pds")
+    fails("invalid", "/pds%.json:2:%d+: ", backend:register(record()))
+    fails("invalid", "/pds%.json:2:%d+: ", backend:services())
+    fails("invalid", "/pds%.json:2:%d+: ", backend:lookup "plc")
+    support.write(dir .. "/plc.json", '{"address": "10.0.0.1", "port": 1}')
+    assert.equal(1, #backend:lookup "plc", "the fault of another file hides no answer")
+    support.write(dir .. "/pds.json",
+      '[{"address": "10.0.0.1", "port": 1}, {"address": "10.0.0.1", "port": -1}]')
+    fails("invalid", "/pds%.json: %[1%]%.port: must be", backend:lookup "pds")
+    support.write(dir .. "/pds.json", '{"pds": {"adress": "10.0.0.1"}}')
+    fails("invalid", "/pds%.json: pds%.address: is missing", backend:lookup "pds")
+    support.write(dir .. "/pds.json", "")
+    fails("invalid", "/pds%.json:", backend:lookup "pds")
+    assert(file.remove(dir .. "/pds.json"))
+    assert(file.mkdir(dir .. "/pds.json"))
+    fails("invalid", "is a folder", backend:lookup "pds")
+    assert(file.remove_tree(dir))
+    fails("not_found", "cannot list", backend:lookup "pds")
+  end)
+end)
+
+describe("a waiting lookup", function()
+  local dir, backend
+  before_each(function() dir = support.tmp(); backend = open(dir) end)
+  after_each(function() backend:close() end)
+
+  it("returns within a second of a change, whoever makes it", function()
+    local found, cursor = backend:lookup "pds"
+    assert.same({}, found)
+    local other <close> = open(dir)
+    for step = 1, 3 do
+      local watching = task.spawn(function() return backend:lookup("pds", cursor, 30) end)
+      time.sleep(0.02)
+      local begin = time.monotonic()
+      assert(other:register(record { port = 3000 + step }))
+      found, cursor = watching:join(30)
+      assert.equal(3000 + step, found[1].port)
+      assert.is_true(time.monotonic() - begin < 1)
+    end
+    local watching = task.spawn(function() return backend:lookup("pds", cursor, 30) end)
+    time.sleep(0.02)
+    support.write(dir .. "/pds.json", '{"address": "10.0.0.1", "port": 1}')
+    assert.equal("10.0.0.1", watching:join(30)[1].address)
+  end)
+
+  it("returns the same at the timeout, and does not wake for a renewal", function()
+    assert(backend:register(record(), 60))
+    local _, cursor = backend:lookup "pds"
+    local begin = time.monotonic()
+    local watching = task.spawn(function() return backend:lookup("pds", cursor, 0.5) end)
+    assert(backend:renew("pds", "pds@edge"))
+    local found, same = watching:join(30)
+    assert.equal(1, #found)
+    assert.equal(cursor, same)
+    assert.is_true(time.monotonic() - begin >= 0.45)
+    assert.equal(cursor, select(2, open(dir):lookup "pds"), "the cursor is the same for all")
+  end)
+
+  it("returns at once for a cursor of another time", function()
+    local begin = time.monotonic()
+    assert.same({}, (backend:lookup("pds", "0", 30)))
+    assert.is_true(time.monotonic() - begin < 5)
+  end)
+
+  it("ends when it is cancelled, the backend closed, the folder removed", function()
+    local _, cursor = backend:lookup "pds"
+    local first = task.spawn(function() return backend:lookup("pds", cursor, 30) end)
+    time.sleep(0.02)
+    first:cancel()
+    first:join()
+    local second = task.spawn(function() return backend:lookup("pds", cursor, 30) end)
+    time.sleep(0.02)
+    backend:close()
+    fails("closed", "closed", second:join(5))
+    fails("closed", "closed", backend:lookup "pds")
+    backend = open(dir)
+    local third = task.spawn(function() return backend:lookup("pds", cursor, 30) end)
+    time.sleep(0.02)
+    assert(file.remove_tree(dir))
+    fails("not_found", "cannot list", third:join(5))
+  end)
+end)
+
+describe("many writers", function()
+  it("lose no record", function()
+    local dir = support.tmp()
+    local writers = {}
+    for w = 1, 4 do
+      writers[w] = start(dir, ([[
+        for i = 1, 50 do
+          local r = {service = "pds", node = "n%d-" .. i, address = "::1", port = i}
+          assert(backend:register(r, 600, {owner = false}))
+        end
+        print "done"]]):format(w))
+    end
+    for _, pipe in ipairs(writers) do
+      assert.equal("done\n", pipe:read("a"))
+      pipe:close()
+    end
+    local backend <close> = open(dir)
+    assert.equal(200, #backend:lookup "pds")
+    assert.same({ ".lock", "pds.json" }, file.list(dir))
+  end)
+
+  it("wait for the lock, and give up with its holder's name", function()
+    local dir = support.tmp()
+    local backend <close> = open(dir)
+    local lock = assert(file.lock(dir .. "/.lock"))
+    local writing = task.spawn(function() return backend:register(record()) end)
+    local refused = task.spawn(function() return backend:register(record { service = "plc" }) end)
+    time.sleep(0.1)
+    assert.is_false(writing:done())
+    refused:cancel()
+    refused:join()
+    lock:close()
+    assert.is_true(writing:join(5))
+    assert.same({ "pds" }, backend:services())
+    lock = assert(file.lock(dir .. "/.lock"))
+    fails("timeout", "/%.lock is locked by process %d+, for 5 s", backend:register(record()))
+    lock:close()
+  end)
+
+  it("may be killed at any moment", function()
+    local dir = support.tmp()
+    local backend <close> = open(dir)
+    assert(backend:register(record { id = "pds@kept" }))
+    for round = 1, 15 do
+      local pipe, pid = start(dir, [[
+        local meta = {filler = ("x"):rep(4000)}
+        for i = 1, 1e9 do
+          local r = {service = "pds", id = "pds@busy", address = "::1", port = i % 60000 + 1, meta = meta}
+          assert(backend:register(r, 600))
+        end]])
+      local _, cursor = backend:lookup "pds"
+      backend:lookup("pds", cursor, 10)
+      time.sleep(round * 0.003)
+      sh("kill -9 " .. pid)
+      pipe:close()
+      assert.same({ "pds@kept" }, ids((backend:lookup "pds")))
+      assert(backend:register(record { id = "pds@kept", port = round }))
+      assert.same({ ".lock", "pds.json" }, file.list(dir))
+    end
+  end)
+
+  it("leave the old file when the disk is full", function()
+    if not root then return pending "needs root to mount a file system" end
+    local dir = support.tmp()
+    local said = sh(("mount -t tmpfs -o size=64k,mode=755 tmpfs %s"):format(dir))
+    if said ~= "" then return pending("cannot mount a file system here: " .. said) end
+    local backend = open(dir)
+    local ok, problem = pcall(function()
+      local value, message, code
+      local meta = { filler = ("x"):rep(4000) }
+      for i = 1, 100 do
+        value, message, code = backend:register(record { id = "pds@n" .. i, meta = meta })
+        if not value then break end
+      end
+      fails("io", "cannot write .*/pds.json: No space left", value, message, code)
+      assert.is_true(#backend:lookup "pds" > 0)
+      assert.same({ ".lock", "pds.json" }, file.list(dir))
+      assert(backend:deregister("pds", "pds@n1"))
+    end)
+    backend:close()
+    sh("umount " .. dir)
+    assert(ok, problem)
+  end)
+end)
