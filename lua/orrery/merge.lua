@@ -11,9 +11,12 @@ end
 --- A deep copy; secrets stay the objects they are.
 function M.copy(value)
   if type(value) ~= "table" or secret.is(value) then return value end
-  local result = setmetatable({}, getmetatable(value))
-  for key, field in pairs(value) do result[key] = M.copy(field) end
-  return result
+  local result = {}
+  for key, field in pairs(value) do
+    result[key] = type(field) == "table" and M.copy(field) or field
+  end
+  local class = getmetatable(value)
+  return class and setmetatable(result, class) or result
 end
 
 local function field_node(node, key)
@@ -40,7 +43,10 @@ function M.lay(base, over, node)
   if over == nil then return M.copy(base) end
   if not (is_map(base) and is_map(over) and node and DEEP[node.type]) then return M.copy(over) end
   if node == schema.check then base = without_strategy(base, over) end
-  local result = M.copy(base)
+  local result = {}
+  for key, value in pairs(base) do
+    if over[key] == nil then result[key] = M.copy(value) end
+  end
   for key, value in pairs(over) do
     result[key] = M.lay(base[key], value, field_node(node, key))
   end
@@ -122,9 +128,18 @@ end
 function M.origin(value, layers, child)
   local result = {}
   for key, field in pairs(value) do
-    trace(field, origin_of(layers, key), child("", key), child, result)
+    if key ~= "origin" then trace(field, origin_of(layers, key), child("", key), child, result) end
   end
   return result
+end
+
+--- The same, found out when somebody first asks: few do, and it costs as much as the merge.
+function M.lazy_origin(value, layers, child)
+  return setmetatable({}, { __index = function(self, path)
+    setmetatable(self, nil)
+    for key, label in pairs(M.origin(value, layers, child)) do self[key] = label end
+    return self[path]
+  end })
 end
 
 return M

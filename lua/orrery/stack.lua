@@ -86,9 +86,10 @@ local function set_layer(ctx, set)
   return read_layer(ctx, value, "--set", { coerce = true })
 end
 
-local function evaluated(ctx, label, value, ...)
+--- A profile or type: a table, or a function that gives one from what `arguments()` returns.
+local function evaluated(ctx, label, value, arguments)
   if type(value) ~= "function" then return value end
-  local ok, result = pcall(value, ...)
+  local ok, result = pcall(value, arguments())
   if ok then return result end
   local prefix, text = label .. ":", tostring(result)
   local line = text:sub(1, #prefix) == prefix and text:sub(#prefix + 1):match("^(%d+): ")
@@ -120,7 +121,7 @@ local function profile_layer(ctx, own)
     return { value = {}, label = name }
   end
   local failed
-  value, failed = evaluated(ctx, from, value, facts_of(ctx, own))
+  value, failed = evaluated(ctx, from, value, function() return facts_of(ctx, own) end)
   if type(value) ~= "table" then
     if not failed then
       add(ctx, { file = from, message = "a profile is a table, or a function that returns one" })
@@ -145,9 +146,17 @@ local function type_file(ctx, name)
   return known
 end
 
+--- The types that there are, looked up once: a stack may have thousands of services.
+local function known_types(ctx)
+  if ctx.known_types then return ctx.known_types end
+  ctx.known_types = {}
+  for _, item in ipairs(plugin.list("type", ctx.place.dir)) do ctx.known_types[item.name] = true end
+  return ctx.known_types
+end
+
 local function type_name(ctx, name, service)
   if service.type then return service.type end
-  return plugin.path("type", name, ctx.place.dir) and name or "process"
+  return known_types(ctx)[name] and name or "process"
 end
 
 local function fields_for(value, external)
@@ -168,10 +177,12 @@ local function type_failed(ctx, name, service, problem)
 end
 
 --- The part of a service that its type gives, and the type's file.
-local function from_type(ctx, name, service, facts)
+local function from_type(ctx, name, service, merged)
   local file = type_file(ctx, service.type)
   if file.value == nil then return type_failed(ctx, name, service, file.from) end
-  local value, failed = evaluated(ctx, file.from, file.value, merge.copy(service), facts)
+  local value, failed = evaluated(ctx, file.from, file.value, function()
+    return merge.copy(service), facts_of(ctx, merged)
+  end)
   ctx.broken[name] = failed or ctx.broken[name]
   if failed then return nil end
   if type(value) ~= "table" then
@@ -188,12 +199,11 @@ end
 --- One layer of everything that the types of the enabled services say.
 local function types_layer(ctx, merged)
   local layer = { value = { services = {} }, label = "type", deeper = { services = {} } }
-  local facts = facts_of(ctx, merged)
   for _, name in ipairs(suggest.names(merged.services or {})) do
     local service = merged.services[name]
     if service.enable ~= false then
       service.type = type_name(ctx, name, service)
-      local value, from = from_type(ctx, name, service, facts)
+      local value, from = from_type(ctx, name, service, merged)
       layer.value.services[name] = value or {}
       layer.value.services[name].type = service.type
       layer.deeper.services[name] = from
@@ -298,7 +308,7 @@ local function build(ctx, options)
   ctx.removed = merge.prune(stack)
   stack_facts(ctx, stack)
   for name, service in pairs(stack.services) do service_facts(ctx, stack, name, service) end
-  stack.origin = merge.origin(stack, layers, validate.child)
+  stack.origin = merge.lazy_origin(stack, layers, validate.child)
   broken_services(ctx)
   verify.stack(ctx, stack)
   return stack

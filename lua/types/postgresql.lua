@@ -10,7 +10,10 @@ return {
   url = "postgresql://${user}:${password | url_encode}@${address}:${port}/${databases | first}",
   env = { PGUSER = "${user}", PGPASSWORD = "${password}" },
   hooks = {
-    beforeStart = { "${dir.package}/pg-init", "${dir.data}/cluster", "${databases | first}" },
+    beforeStart = {
+      "sh", "-c", "exec \"$0\" \"$1\" $2", "${dir.package}/pg-init", "${dir.data}/cluster",
+      "${databases | join(\" \")}", -- one word each: pg-init takes plain names only
+    },
   },
   exec = {
     "${dir.package}/pg", "postgres", "-D", "${dir.data}/cluster", "-p", "${port}", "-h", "${bind}",
