@@ -18,80 +18,22 @@
 #define MAX_FILES 1000
 #define MAX_RECORDS 10000
 
-/* ---- owners ---- */
-
-static char *boot_id(void)
-{
-    struct buf text = {0};
-    if (file_read("/proc/sys/kernel/random/boot_id", 64, &text, NULL) < 0)
-        buf_puts(&text, "unknown");
-    text.data[strcspn(text.data, "\n")] = '\0';
-    return buf_take(&text);
-}
-
-/* When the process started, in ticks; -1 if there is none, or only its remains. */
-static long long start_time_of(int pid)
-{
-    struct buf text = {0};
-    char path[32], state = 'X';
-    long long start = -1;
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    if (file_read(path, 4096, &text, NULL) == 0) {
-        const char *rest = strrchr(text.data, ')'); /* the name before it may hold anything */
-        if (!rest || sscanf(rest,
-                            ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-                            "%*d %*d %*d %lld",
-                            &state, &start) != 2)
-            start = -1;
-    }
-    buf_free(&text);
-    return state == 'Z' || state == 'X' ? -1 : start;
-}
+/* ---- the folder and its records ---- */
 
 int store_init(struct store *s, const char *folder, struct err *err)
 {
     static const struct file_options shared = {.mode = 0755};
-    char node[256] = "localhost";
     if (file_mkdir(folder, &shared, err) < 0)
         return -1;
-    gethostname(node, sizeof node - 1);
     s->folder = xstrdup(folder);
-    s->self = (struct store_owner){.node = xstrdup(node),
-                                   .boot_id = boot_id(),
-                                   .pid = (int)getpid(),
-                                   .start_time = start_time_of((int)getpid())};
+    owner_init(&s->self);
     return 0;
 }
 
 void store_close(struct store *s)
 {
     free(s->folder);
-    free(s->self.node);
-    free(s->self.boot_id);
-}
-
-static json_t *dump_owner(const struct store_owner *o)
-{
-    return json_pack("{s:s, s:s, s:i, s:I}", "node", o->node, "bootId", o->boot_id, "pid", o->pid,
-                     "startTime", (json_int_t)o->start_time);
-}
-
-static bool same_text(const json_t *object, const char *key, const char *text)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-    return value && strcmp(value, text) == 0;
-}
-
-/* Only processes of this node can be judged; of another node's, only the expiry counts. */
-static bool is_dead(const struct store *s, const json_t *owner)
-{
-    if (!owner || !same_text(owner, "node", s->self.node))
-        return false;
-    if (!same_text(owner, "bootId", s->self.boot_id))
-        return true;
-    json_int_t pid = json_integer_value(json_object_get(owner, "pid"));
-    json_int_t start = json_integer_value(json_object_get(owner, "startTime"));
-    return pid <= 0 || pid > INT32_MAX || start_time_of((int)pid) != start;
+    owner_close(&s->self);
 }
 
 static int64_t expiry_of(const json_t *record)
@@ -103,7 +45,7 @@ static bool is_over(const struct store *s, const json_t *record)
 {
     int64_t expires = expiry_of(record);
     return (expires && expires <= (int64_t)time(NULL)) ||
-           is_dead(s, json_object_get(record, "owner"));
+           owner_is_dead(&s->self, json_object_get(record, "owner"));
 }
 
 /* ---- one file ---- */
@@ -546,7 +488,7 @@ static void lease(const struct store *s, json_t *record, json_int_t ttl_s, bool 
     json_object_set_new(record, "ttl", json_integer(ttl_s));
     json_object_set_new(record, "expires", json_integer((json_int_t)time(NULL) + ttl_s));
     if (owned)
-        json_object_set_new(record, "owner", dump_owner(&s->self));
+        json_object_set_new(record, "owner", owner_dump(&s->self));
 }
 
 int store_register(const struct store *s, const struct instance *record, uint64_t ttl_s, bool owned,

@@ -10,19 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "file_owner.h"
+
 struct err;
 struct instance;
 
-/* The process that renews a record, judged on its own node only. */
-struct store_owner {
-    char *node, *boot_id; /* owned */
-    int pid;
-    long long start_time; /* clock ticks after boot */
-};
-
 struct store {
-    char *folder;            /* owned */
-    struct store_owner self; /* embedded */
+    char *folder;      /* owned */
+    struct owner self; /* embedded: this process */
 };
 
 int store_init(struct store *s, const char *folder, struct err *err);

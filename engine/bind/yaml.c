@@ -1,10 +1,7 @@
 /* yaml.c -- orrery.yaml: YAML text and Lua values. Documented in lua/meta/yaml.lua.
  *
- * Scalars follow the core schema of YAML 1.2 (yes and no are strings), except that a number with a
- * leading zero stays a string: 0640 means one thing to YAML 1.1 and another to 1.2. */
-#include <errno.h>
+ * Lists and maps become tables as the events come; nothing is built between. */
 #include <lauxlib.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,120 +12,12 @@
 #include "bind/walk.h"
 #include "core/buf.h"
 #include "core/err.h"
+#include "core/yaml_scalar.h"
 
 #define MAX_DEPTH 64
 #define MAX_TEXT (16u << 20)
 #define MAX_OUTPUT (64u << 20)
 #define MAX_NODES 500000 /* aliases count with all that they stand for */
-
-/* ---- plain scalars ---- */
-
-enum kind { KIND_STRING, KIND_NULL, KIND_TRUE, KIND_FALSE, KIND_INTEGER, KIND_FLOAT, KIND_TOO_BIG };
-
-struct scalar {
-    enum kind kind;
-    lua_Integer integer;
-    lua_Number number;
-};
-
-static bool one_of(const char *text, const char *const *words)
-{
-    for (; *words; words++)
-        if (strcmp(text, *words) == 0)
-            return true;
-    return false;
-}
-
-static bool is_null_word(const char *text)
-{
-    static const char *const words[] = {"", "~", "null", "Null", "NULL", NULL};
-    return one_of(text, words);
-}
-
-static bool is_true_word(const char *text)
-{
-    static const char *const words[] = {"true", "True", "TRUE", NULL};
-    return one_of(text, words);
-}
-
-static bool is_false_word(const char *text)
-{
-    static const char *const words[] = {"false", "False", "FALSE", NULL};
-    return one_of(text, words);
-}
-
-static bool all_of(const char *text, const char *accepted)
-{
-    return *text && text[strspn(text, accepted)] == '\0';
-}
-
-static struct scalar integer_of(const char *text, int base)
-{
-    errno = 0;
-    long long value = strtoll(text, NULL, base);
-    if (errno == ERANGE)
-        return (struct scalar){.kind = KIND_TOO_BIG};
-    return (struct scalar){.kind = KIND_INTEGER, .integer = value};
-}
-
-/* [-+]? ( . digits | digits ( . digits? )? ) ( [eE] [-+]? digits )? */
-static bool is_float(const char *text)
-{
-    static const char digits[] = "0123456789";
-    text += *text == '-' || *text == '+';
-    size_t whole = strspn(text, digits);
-    text += whole;
-    bool point = *text == '.';
-    text += point;
-    size_t part = point ? strspn(text, digits) : 0;
-    text += part;
-    if (!whole && !part)
-        return false;
-    if (*text != 'e' && *text != 'E')
-        return *text == '\0';
-    text++;
-    text += *text == '-' || *text == '+';
-    return all_of(text, digits);
-}
-
-static bool is_infinity(const char *unsigned_text)
-{
-    static const char *const words[] = {".inf", ".Inf", ".INF", NULL};
-    return one_of(unsigned_text, words);
-}
-
-static struct scalar number_of(const char *text)
-{
-    static const char *const nan_words[] = {".nan", ".NaN", ".NAN", NULL};
-    bool is_signed = *text == '-' || *text == '+';
-    const char *digits = text + is_signed;
-    if (strncmp(text, "0o", 2) == 0 && all_of(text + 2, "01234567"))
-        return integer_of(text + 2, 8);
-    if (strncmp(text, "0x", 2) == 0 && all_of(text + 2, "0123456789abcdefABCDEF"))
-        return integer_of(text + 2, 16);
-    if (digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9')
-        return (struct scalar){.kind = KIND_STRING};
-    if (all_of(digits, "0123456789"))
-        return integer_of(text, 10);
-    if (is_infinity(digits))
-        return (struct scalar){.kind = KIND_FLOAT, .number = *text == '-' ? -INFINITY : INFINITY};
-    if (one_of(text, nan_words))
-        return (struct scalar){.kind = KIND_FLOAT, .number = NAN};
-    if (is_float(text))
-        return (struct scalar){.kind = KIND_FLOAT, .number = strtod(text, NULL)};
-    return (struct scalar){.kind = KIND_STRING};
-}
-
-static struct scalar resolve(const char *text)
-{
-    if (is_null_word(text))
-        return (struct scalar){.kind = KIND_NULL};
-    if (is_true_word(text))
-        return (struct scalar){.kind = KIND_TRUE};
-    if (is_false_word(text))
-        return (struct scalar){.kind = KIND_FALSE};
-    return number_of(text);
-}
 
 /* ---- reading ---- */
 
@@ -185,37 +74,37 @@ static int count_nodes(struct reader *r, int more)
     return 0;
 }
 
-static int push_resolved(struct reader *r, const struct scalar *scalar, const char *text,
+static int push_resolved(struct reader *r, const struct yaml_scalar *scalar, const char *text,
                          size_t len)
 {
     switch (scalar->kind) {
-    case KIND_TOO_BIG:
+    case YAML_IS_TOO_BIG:
         return fail(r, "a whole number of more than 64 bits; quote it to keep it as a string");
-    case KIND_NULL:
+    case YAML_IS_NULL:
         walk_push_null(r->L);
         return 0;
-    case KIND_INTEGER:
+    case YAML_IS_INTEGER:
         lua_pushinteger(r->L, scalar->integer);
         return 0;
-    case KIND_FLOAT:
+    case YAML_IS_FLOAT:
         lua_pushnumber(r->L, scalar->number);
         return 0;
-    case KIND_STRING:
+    case YAML_IS_STRING:
         lua_pushlstring(r->L, text, len);
         return 0;
     default:
-        lua_pushboolean(r->L, scalar->kind == KIND_TRUE);
+        lua_pushboolean(r->L, scalar->kind == YAML_IS_TRUE);
         return 0;
     }
 }
 
 /* Whether a value of this kind may bear this tag (of the core schema, without its prefix). */
-static bool tag_fits(const char *tag, enum kind kind)
+static bool tag_fits(const char *tag, enum yaml_kind kind)
 {
-    return (!strcmp(tag, "int") && kind == KIND_INTEGER) ||
-           (!strcmp(tag, "float") && (kind == KIND_FLOAT || kind == KIND_INTEGER)) ||
-           (!strcmp(tag, "null") && kind == KIND_NULL) ||
-           (!strcmp(tag, "bool") && (kind == KIND_TRUE || kind == KIND_FALSE));
+    return (!strcmp(tag, "int") && kind == YAML_IS_INTEGER) ||
+           (!strcmp(tag, "float") && (kind == YAML_IS_FLOAT || kind == YAML_IS_INTEGER)) ||
+           (!strcmp(tag, "null") && kind == YAML_IS_NULL) ||
+           (!strcmp(tag, "bool") && (kind == YAML_IS_TRUE || kind == YAML_IS_FALSE));
 }
 
 static const char *core_tag(const char *tag)
@@ -230,18 +119,18 @@ static int push_scalar(struct reader *r)
     const char *text = (const char *)r->event.data.scalar.value;
     size_t len = r->event.data.scalar.length;
     bool plain = r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    struct scalar scalar = {.kind = KIND_STRING};
+    struct yaml_scalar scalar = {.kind = YAML_IS_STRING};
     const char *core = tag ? core_tag(tag) : NULL;
     bool string = tag && (!strcmp(tag, "!") || (core && !strcmp(core, "str")));
     if (tag && !string && !core)
         return fail(
             r, "a tag that is not supported (only !!str !!int !!float !!bool !!null !!map !!seq)");
     if (tag ? !string : plain)
-        scalar = resolve(text);
+        scalar = yaml_resolve(text);
     if (core && !string && !tag_fits(core, scalar.kind))
         return fail(r, "the value does not fit its tag, or the tag is not supported");
-    if (core && !strcmp(core, "float") && scalar.kind == KIND_INTEGER)
-        scalar = (struct scalar){.kind = KIND_FLOAT, .number = (lua_Number)scalar.integer};
+    if (core && !strcmp(core, "float") && scalar.kind == YAML_IS_INTEGER)
+        scalar = (struct yaml_scalar){.kind = YAML_IS_FLOAT, .number = (lua_Number)scalar.integer};
     return push_resolved(r, &scalar, text, len);
 }
 
@@ -504,7 +393,8 @@ static bool misread_elsewhere(const char *text)
 static int write_scalar(struct writer *w, const char *text, size_t len, bool is_string)
 {
     yaml_event_t event;
-    bool ambiguous = is_string && (resolve(text).kind != KIND_STRING || misread_elsewhere(text));
+    bool ambiguous =
+        is_string && (yaml_resolve(text).kind != YAML_IS_STRING || misread_elsewhere(text));
     yaml_scalar_style_t style = is_string && (ambiguous || text[strcspn(text, "\n\r\t")])
                                     ? YAML_DOUBLE_QUOTED_SCALAR_STYLE
                                     : YAML_ANY_SCALAR_STYLE;

@@ -7,6 +7,10 @@ local root = file.stat("/proc/self").uid == 0
 
 local function open(dir) return assert(discovery.open("file", { filePath = dir })) end
 
+-- What a lua5.4 of another user needs to load the engine under test.
+local child_env = { LUA_PATH = os.getenv "LUA_PATH", LUA_CPATH = os.getenv "LUA_CPATH",
+  LD_PRELOAD = os.getenv "LD_PRELOAD", ASAN_OPTIONS = "detect_leaks=0" }
+
 local function record(fields)
   local made = { service = "pds", node = "edge", address = "127.0.0.1", port = 3000 }
   for key, value in pairs(fields or {}) do made[key] = value end
@@ -30,7 +34,7 @@ local function sh(command)
   return (pipe:read("a"):gsub("%s+$", ""))
 end
 
---- Starts a lua5.4 that has `backend` on the folder and runs `code`; its pid is the first line it prints.
+--- Starts a lua5.4 that has `backend` open on `dir` and runs `code`: its output, its pid.
 local function start(dir, code)
   local path = support.tmp() .. "/script.lua"
   support.write(path, ([[
@@ -53,7 +57,7 @@ describe("discovery.open", function()
 
   it("makes the folder, and tells what the backend can", function()
     local dir = support.tmp() .. "/a/b"
-    local backend <close> = discovery.open("file", { filePath = dir, backend = "file", other = print })
+    local backend <close> = discovery.open("file", { filePath = dir, other = print })
     assert.same({ watch = true, lock = false, kv = false }, backend.capabilities)
     assert.equal("file", backend.kind)
     assert.equal(tonumber("755", 8), file.stat(dir).mode)
@@ -86,7 +90,8 @@ describe("the file backend", function()
     local found = backend:lookup "pds"
     assert.is_true(found[1].revision > 0)
     found[1].revision = nil
-    assert.same({ { service = "pds", id = "pds@edge", node = "edge", address = "127.0.0.1", port = 3000,
+    assert.same({ { service = "pds", id = "pds@edge", node = "edge", address = "127.0.0.1",
+      port = 3000,
       scheme = "http", did = "did:web:pds.example.com", tags = { "a", "b" }, meta = { zone = "eu" },
       status = "passing", source = "file" } }, found)
     assert.same({ "pds" }, backend:services())
@@ -95,7 +100,8 @@ describe("the file backend", function()
 
   it("takes empty tables, and numbers as meta", function()
     assert(backend:register(record { tags = {}, meta = {} }))
-    assert(backend:register(record { id = "b", tags = json.array(), meta = { weight = 10, on = true } }))
+    local meta = { weight = 10, on = true }
+    assert(backend:register(record { id = "b", tags = json.array(), meta = meta }))
     local found = backend:lookup "pds"
     assert.same({ weight = "10", on = "true" }, found[1].meta)
     assert.same({}, found[2].tags)
@@ -325,6 +331,33 @@ describe("a waiting lookup", function()
 end)
 
 describe("many writers", function()
+  it("leave a temporary file when they are killed, which the next one sweeps", function()
+    local dir = support.tmp()
+    local backend <close> = open(dir)
+    assert(backend:register(record()))
+    support.write(dir .. "/.pds.json.a1B2c3", '[{"addr')
+    support.write(dir .. "/.plc.json.a1B2c3", "of another service")
+    assert.same({ "pds@edge" }, ids((backend:lookup "pds")))
+    assert(backend:register(record { port = 2 }))
+    assert.same({ ".lock", ".plc.json.a1B2c3", "pds.json" }, file.list(dir))
+  end)
+
+  it("need the right to write, readers do not", function()
+    if not root then return pending "needs root to run a child as nobody" end
+    local dir = support.tmp()
+    assert(file.chmod(dir, "0755"))
+    local backend <close> = open(dir)
+    assert(backend:register(record()))
+    local code, out, err = support.run({ "lua5.4", "-e", ([[
+      local backend = assert(require("orrery").discovery.open("file", {filePath = %q}))
+      io.write(backend:lookup("pds")[1].id, " ")
+      print(select(2, backend:deregister("pds", "pds@edge")))]]):format(dir) },
+      { user = "nobody", env = child_env })
+    assert.equal(0, code, err)
+    assert.matches("^pds@edge cannot lock .*/%.lock: Permission denied\tdenied\n$", out)
+    assert.equal(1, #backend:lookup "pds")
+  end)
+
   it("lose no record", function()
     local dir = support.tmp()
     local writers = {}
@@ -370,8 +403,9 @@ describe("many writers", function()
     for round = 1, 15 do
       local pipe, pid = start(dir, [[
         local meta = {filler = ("x"):rep(4000)}
+        local r = {service = "pds", id = "pds@busy", address = "::1", meta = meta}
         for i = 1, 1e9 do
-          local r = {service = "pds", id = "pds@busy", address = "::1", port = i % 60000 + 1, meta = meta}
+          r.port = i % 60000 + 1
           assert(backend:register(r, 600))
         end]])
       local _, cursor = backend:lookup "pds"

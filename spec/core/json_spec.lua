@@ -90,7 +90,8 @@ describe("json.encode", function()
 
   it("writes the shortest number that reads back the same", function()
     assert.equal("[0.1,1.0,1e+300,-0.0,3]", json.encode { 0.1, 1.0, 1e300, -0.0, 3 })
-    for _, number in ipairs { 1 / 3, math.pi * 1e-200, 2 ^ 53 + 2.0, 5e-324, 1.7976931348623157e308 } do
+    local numbers = { 1 / 3, math.pi * 1e-200, 2 ^ 53 + 2.0, 5e-324, 1.7976931348623157e308 }
+    for _, number in ipairs(numbers) do
       assert.equal(number, json.decode(json.encode(number)))
     end
   end)
@@ -112,7 +113,8 @@ describe("json.encode", function()
     unwritable({ math.huge }, "not finite")
     unwritable({ s = "\xff" }, "^s: .*UTF%-8")
     unwritable({ ["\0"] = 1 }, "NUL")
-    unwritable({ s = setmetatable({}, { __tostring = function() return "***" end }) }, "^s: an object")
+    local object = setmetatable({}, { __tostring = function() return "***" end })
+    unwritable({ s = object }, "^s: an object")
     local list = json.array()
     list.x = 1
     unwritable(list, "both a list and a map")

@@ -1,10 +1,11 @@
 --- data -- random plain data for round-trip tests; the same seed gives the same value.
 local M = {}
 
-local texts = { "", "plain", "yes", "null", "~", "0640", "1:30", "-", "- a", "a: b", "#x", " lead", "trail ",
-  "line\nline", "\n", "tab\t", "\r", "quote'\"", "é\u{1F600}", "\u{7f}\u{85}\u{2028}", "{", "[x]", "&a", "*a",
-  "!t", "%d", "@x", "`x", "<<", "=", ".inf", ".5", "1e3", "0x1F", "true", "?", "? x", "---", "...", "\\n",
-  ("long "):rep(40), "a\n\n  b\n", "  \n x", ":", "a:", ",", "|", ">", "\u{feff}", "\1" }
+local texts = { "", "plain", "yes", "null", "~", "0640", "1:30", "-", "- a", "a: b", "#x", " lead",
+  "trail ", "line\nline", "\n", "tab\t", "\r", "quote'\"", "é\u{1F600}", "\u{7f}\u{85}\u{2028}",
+  "{", "[x]", "&a", "*a", "!t", "%d", "@x", "`x", "<<", "=", ".inf", ".5", "1e3", "0x1F", "true",
+  "?", "? x", "---", "...", "\\n", ("long "):rep(40), "a\n\n  b\n", "  \n x", ":", "a:", ",", "|",
+  ">", "\u{feff}", "\1" }
 
 local function pick(random, list) return list[random(#list)] end
 
