@@ -1,5 +1,6 @@
 /* module.c -- the Lua C module `orrery.core`: the same engine inside a host's Lua state. */
 #include <lauxlib.h>
+#include <signal.h>
 
 #include "bind/bind.h"
 #include "core/err.h"
@@ -17,8 +18,17 @@ static int l_close(lua_State *L)
     return 0;
 }
 
+/* Whoever closes a pipe or a socket on us must not end the host. A handler of its own stays. */
+static void ignore_broken_pipes(void)
+{
+    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+    if (before != SIG_DFL)
+        signal(SIGPIPE, before);
+}
+
 int luaopen_orrery_core(lua_State *L)
 {
+    ignore_broken_pipes();
     struct engine **owner = lua_newuserdatauv(L, sizeof *owner, 0);
     *owner = NULL;
     lua_createtable(L, 0, 1);

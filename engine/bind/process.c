@@ -162,5 +162,21 @@ static int l_guard_pid(lua_State *L)
     return 1;
 }
 
-const luaL_Reg bind_process[] = {
-    {"run", l_run}, {"guard_lost", l_guard_lost}, {"guard_pid", l_guard_pid}, {NULL, NULL}};
+const luaL_Reg bind_process[] = {{"spawn", l_process_spawn},
+                                 {"run", l_run},
+                                 {"leftovers", l_process_leftovers},
+                                 {"end_leftovers", l_process_end_leftovers},
+                                 {"signals", l_process_signals},
+                                 {"detach", l_process_detach},
+                                 {"guard_lost", l_guard_lost},
+                                 {"guard_pid", l_guard_pid},
+                                 {"env", l_process_env},
+                                 {"environ", l_process_environ},
+                                 {"pid", l_process_pid},
+                                 {"executable", l_process_executable},
+                                 {"user", l_process_user},
+                                 {"lookup_user", l_process_lookup_user},
+                                 {"stat", l_process_stat},
+                                 {"boot_id", l_process_boot_id},
+                                 {"hostname", l_process_hostname},
+                                 {NULL, NULL}};
