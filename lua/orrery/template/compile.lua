@@ -162,7 +162,6 @@ end
 
 local function generate_chunk(source, parts)
   local ctx = {source = source, names = {}, counter = {n = 0}, lines = {}}
-  add(ctx, "local %s = %s", runtime.names, runtime.names)
   add(ctx, "local function render(run)")
   generate_block(ctx, parts)
   add(ctx, "end")

@@ -7,7 +7,7 @@ local suggest = require "orrery.suggest"
 
 local M = {}
 
-local MAX_CACHED = 512
+local MAX_CACHED = 128
 
 local cache, cached = {}, 0
 

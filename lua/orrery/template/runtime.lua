@@ -317,10 +317,4 @@ end
 
 M.environment = helpers
 
-local names = {}
-for name in pairs(helpers) do names[#names + 1] = name end
-table.sort(names)
---- The helpers' names, as a list in Lua.
-M.names = table.concat(names, ", ")
-
 return M
