@@ -16,6 +16,7 @@ return function(stack)
       appview = public("https://api.bsky.app", "did:web:api.bsky.app"),
       relay = public("https://bsky.network"),
       pds = {
+        settings = { inviteRequired = not own },
         dependencies = {
           "database",
           { name = "plc", type = own and "required" or "soft" },

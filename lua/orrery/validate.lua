@@ -19,7 +19,8 @@ end
 
 local function add(ctx, path, message, ...)
   if select("#", ...) > 0 then message = message:format(...) end
-  ctx.problems[#ctx.problems + 1] = { path = path, message = message, file = ctx.file }
+  ctx.problems[#ctx.problems + 1] =
+    { path = path ~= "" and path or nil, message = message, file = ctx.file }
 end
 
 function M.is_list(value)

@@ -9,7 +9,7 @@ local function open(dir) return assert(discovery.open("file", { filePath = dir }
 
 -- What a lua5.4 of another user needs to load the engine under test.
 local child_env = { LUA_PATH = os.getenv "LUA_PATH", LUA_CPATH = os.getenv "LUA_CPATH",
-  LD_PRELOAD = os.getenv "LD_PRELOAD", ASAN_OPTIONS = "detect_leaks=0" }
+  LD_PRELOAD = os.getenv "LD_PRELOAD", ASAN_OPTIONS = os.getenv "ASAN_OPTIONS" }
 
 local function record(fields)
   local made = { service = "pds", node = "edge", address = "127.0.0.1", port = 3000 }
@@ -327,6 +327,27 @@ describe("a waiting lookup", function()
     time.sleep(0.02)
     assert(file.remove_tree(dir))
     fails("not_found", "cannot list", third:join(5))
+  end)
+end)
+
+describe("a program that ends", function()
+  it("need not close what it opened", function()
+    local dir = support.tmp()
+    local code, out, err = support.run({ "lua5.4", "-e", ([[
+      local orrery = require "orrery"
+      local dir = %q
+      backend = assert(orrery.discovery.open("file", {filePath = dir}))
+      local _, cursor = backend:lookup "pds"
+      orrery.task.spawn(function() backend:lookup("pds", cursor, 600) end)
+      watch = assert(orrery.file.watch(dir))
+      orrery.task.spawn(function() watch:next() end)
+      idle = assert(orrery.file.watch(dir))
+      lock = assert(orrery.file.lock(dir .. "/mine"))
+      orrery.task.spawn(function() orrery.file.lock(dir .. "/mine", {wait = 600}) end)
+      orrery.task.spawn(function() backend:register({service = "pds", address = "::1"}) end)
+      orrery.time.sleep(0.01)
+      print "end"]]):format(dir) }, { env = child_env })
+    assert.same({ 0, "end\n", "" }, { code, out, err })
   end)
 end)
 

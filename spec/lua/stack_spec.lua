@@ -513,6 +513,56 @@ describe("bad input", function()
   end)
 end)
 
+describe("any wrong value at any key", function()
+  local schema = require "orrery.schema"
+  local validate = require "orrery.validate"
+  local weird = { "", "x", "${", "-1", 0, -1, 1.5, 1e308, 0 / 0, math.maxinteger, true, {}, { "x" },
+    { {} }, { x = {} }, { "x", y = 1 }, { [1.5] = 1 }, { [true] = 1 }, { secret = {} },
+    { secret = { env = "X" } }, { env = "PATH" }, { env = {} }, { env = "ORRERY_UNSET" },
+    { enable = false }, { name = "x" }, { { name = 1 } }, { { name = "x" }, { name = "x" } },
+    core.json.null, secret.of("x"), function() end, ("x"):rep(70000) }
+
+  --- Calls visit(put) for each key of the schema; put(value) gives a stack with it there.
+  local function each(node, wrap, visit, depth)
+    visit(wrap)
+    if depth == 0 then return end
+    for key, field in pairs(node.fields or {}) do
+      each(field, function(value) return wrap({ [key] = value }) end, visit, depth - 1)
+    end
+    if node.type == "map" then
+      each(node.of, function(value) return wrap({ x = value }) end, visit, depth - 1)
+    end
+  end
+
+  it("is a problem or is taken, and never an error of ours", function()
+    local count = 0
+    each(schema.stack, function(value) return value end, function(wrap)
+      for _, value in ipairs(weird) do
+        local ok, message = pcall(validate.layer, wrap(value), { file = "x" })
+        assert.is_true(ok, message)
+        count = count + 1
+      end
+    end, 6)
+    assert.is_true(count > 2000)
+  end)
+
+  it("is a problem or is taken by the whole of load()", function()
+    local path, count = support.write(dir .. "/stack.json", "{}"), 0
+    each(schema.service, function(value) return value end, function(wrap)
+      for _, value in ipairs(weird) do
+        local ok, text = pcall(core.json.encode, { services = { plc = {}, pds = wrap(value) } })
+        if ok and text then
+          support.write(path, text)
+          local fine, message = pcall(stack.load, path)
+          assert.is_true(fine, message)
+          count = count + 1
+        end
+      end
+    end, 1)
+    assert.is_true(count > 500)
+  end)
+end)
+
 describe("the folders of a stack", function()
   it("lie where stateDir says", function()
     local loaded = good [[return { stateDir = 'st', discovery = { filePath = 'disc' },
