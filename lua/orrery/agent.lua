@@ -102,9 +102,9 @@ local function new_agent(stack, plan)
     pid = process.pid(), version = core.version, started_at = core.time.now(), log = events.new(),
     on_signal = function() end }
   local sup
-  local driver = process_driver.new(stack, function(i)
-    return context.of(stack, sup, i, agent.backend, agent.secrets)
-  end)
+  local driver = process_driver.new(stack,
+    function(i) return context.of(stack, sup, i, agent.backend, agent.secrets) end,
+    function(i) return context.of(stack, sup, i, nil, context.HIDDEN) end)
   sup = supervisor.new({ stack = stack, plan = plan, driver = driver, log = agent.log,
     on_change = function(i) if agent.registrar then registrar_of.changed(agent.registrar, i) end end })
   agent.supervisor = sup

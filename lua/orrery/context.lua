@@ -9,7 +9,7 @@ local function own_record(stack, i)
   local service = i.service
   return { service = service.name, id = i.id, node = stack.node, address = i.address, port = i.port,
     scheme = service.scheme, did = i.did, tags = service.tags or {}, meta = service.meta or {},
-    url = i.url, status = i.health, source = "stack" }
+    status = i.health, source = "stack" }
 end
 
 --- What other stacks registered, read once.
@@ -44,6 +44,9 @@ function M.of(stack, supervisor, i, backend, secrets)
   return context
 end
 
+--- What stands in for secrets where people look.
+M.HIDDEN = { resolve = function() return "***" end }
+
 --- A context without an agent, for commands that only look: no secret is revealed.
 function M.preview(stack, service, ports)
   local supervisor = { by_service = {} }
@@ -55,8 +58,7 @@ function M.preview(stack, service, ports)
     end
   end
   local i = supervisor.by_service[service.name][1]
-  local hidden = { resolve = function() return "***" end }
-  return M.of(stack, supervisor, i, nil, hidden)
+  return M.of(stack, supervisor, i, nil, M.HIDDEN)
 end
 
 return M

@@ -4,6 +4,7 @@
 -- through a queue; nothing else writes an instance. After each fact it asks machine.step() about
 -- every instance, in start order, until no instance has anything left to do.
 local core = require "orrery.core"
+local edges = require "orrery.edges"
 local events = require "orrery.events"
 local gate = require "orrery.supervisor.gate"
 local health = require "orrery.supervisor.health"
@@ -45,6 +46,11 @@ function M.new(options)
       sup.by_id[id] = i
     end
   end
+  sup.dropped = {}
+  for _, edge in ipairs(options.plan.dropped) do
+    sup.dropped[edge.from] = sup.dropped[edge.from] or {}
+    sup.dropped[edge.from][edge.to] = true
+  end
   sup.dependents = {}
   for name, service in pairs(options.stack.services) do
     for dependency in pairs(service.dependencies) do
@@ -57,9 +63,8 @@ end
 
 local function of(sup) return function(name) return sup.by_service[name] or {} end end
 
-local function dropped_of(sup, name)
-  return sup.plan.dropped and sup.plan.dropped[name] or {}
-end
+--- The optional and soft edges of a service that a cycle forbids, as a set of names.
+local function dropped_of(sup, name) return sup.dropped[name] or {} end
 
 --- Nothing that was told to stop, and that depends on i, is still there.
 local function may_stop(sup, i)
@@ -181,7 +186,7 @@ local facts = {}
 
 --- The driver started it: {pid =, checks = rendered check specs, url =}.
 function facts.started(sup, i, fact)
-  i.spawned, i.pid, i.url = true, fact.pid, fact.url
+  i.spawned, i.pid, i.url, i.did = true, fact.pid, fact.url, fact.did
   if sup.checks_on and not i.oneshot then health.open(sup, i, fact.checks, teller(sup, i)) end
 end
 
@@ -217,9 +222,7 @@ local function each(sup, names, act)
   return names
 end
 
-local function edges_of(sup)
-  return sup.plan.graph
-end
+local function edges_of(sup) return edges.spec(sup.stack) end
 
 function commands.up(sup, names)
   local wanted = (names and #names > 0) and core.graph.needs(edges_of(sup), names) or sup.plan.order
@@ -275,6 +278,7 @@ function M.command(sup, verb, names)
   if sup.ending and verb ~= "down" and verb ~= "kill" then
     return nil, "the stack is stopping; start it again with `orrery up` when it has ended", "closed"
   end
+  if sup.ended then return nil, "the stack has stopped", "closed" end
   local answer = core.task.queue()
   sup.queue:push({ command = verb, names = names or {}, answer = answer })
   return answer:pop()

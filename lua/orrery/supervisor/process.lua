@@ -36,8 +36,6 @@ local function make_folders(driver, service)
 end
 
 local function problems_text(problems)
-  if type(problems) == "string" then return problems end
-  if problems.message then return problems.message end
   local lines = {}
   for _, problem in ipairs(problems) do
     lines[#lines + 1] = problem.path and (problem.path .. ": " .. problem.message) or problem.message
@@ -120,12 +118,19 @@ local function spawn(driver, i, rendered, env)
       maxBytes = service.logs and service.logs.maxBytes, keep = service.logs and service.logs.keep } })
 end
 
+--- The fact that it runs. Its url is for people and events: in it secrets read ***.
+local function started(driver, i, rendered, pid)
+  local shown = render.service(driver.stack, i.service.name, driver.shown(i))
+  return { kind = "started", pid = pid, checks = rendered.healthChecks, did = rendered.did,
+    url = shown and (shown.publicUrl or shown.url) }
+end
+
 local function start(driver, i, run, tell)
   local rendered, problem, env = prepare(driver, i)
   if not rendered then return tell(problem) end
   run.rendered = rendered
   if i.service.external or i.service.embedded then
-    return tell({ kind = "started", checks = rendered.healthChecks, url = rendered.url })
+    return tell(started(driver, i, rendered))
   end
   if not rendered.exec then
     return tell(start_error(("services.%s has no exec, and its type '%s' gives none")
@@ -139,7 +144,7 @@ local function start(driver, i, run, tell)
   end
   run.process = child
   task.spawn(watch_exit, run, tell)
-  tell({ kind = "started", pid = child.pid, checks = rendered.healthChecks, url = rendered.url })
+  tell(started(driver, i, rendered, child.pid))
   if run.stop then M.stop(driver, i, tell) end
 end
 
@@ -167,16 +172,17 @@ function M.stop(_, i, tell)
   end
 end
 
---- Makes the driver. `context(i)` gives the render context of an instance.
-function M.new(stack, context)
-  local driver = { stack = stack, context = context }
+--- Makes the driver. `context(i)` gives the render context of an instance, `shown(i)` the same with
+-- every secret hidden.
+function M.new(stack, context, shown)
+  local driver = { stack = stack, context = context, shown = shown }
 
   function driver.start(_, i, tell)
     local run = {}
     i.run = run
     run.starter = task.spawn(function()
       local ok, err = xpcall(start, debug.traceback, driver, i, run, tell)
-      if not ok and err ~= "cancelled" and not tostring(err):find("cancelled", 1, true) then
+        if not ok and not tostring(err):find("^cancelled") then
         tell(start_error("cannot start: " .. tostring(err), { fatal = true }))
       end
     end)
