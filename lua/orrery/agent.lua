@@ -1,4 +1,5 @@
---- agent -- one node's whole life: lock, leftovers, packages, discovery, supervisor, API, and the way out.
+--- agent -- one node's whole life: lock, leftovers, packages, discovery, supervisor, API, and the
+-- way out.
 local core = require "orrery.core"
 local api = require "orrery.api"
 local context = require "orrery.context"
@@ -22,7 +23,8 @@ local function make_folders(stack)
   for _, name in ipairs({ "state", "run", "logs" }) do
     local ok, err, code = file.mkdir(stack.dirs[name], 493)
     if not ok then
-      return nil, ("the %s folder cannot be used: %s; give another with stateDir"):format(name, err), code
+      return nil, ("the %s folder cannot be used: %s; give another with stateDir")
+        :format(name, err), code
     end
   end
   return true
@@ -33,8 +35,8 @@ local function take_lock(stack)
   local lock, err, code = file.lock(stack.dirs.state .. "/lock")
   if lock then return lock end
   if code == "exists" then
-    err = ("an agent is already running for stack '%s' (%s); see it with `orrery status`, stop it with `orrery down`")
-      :format(stack.name, err)
+    err = ("an agent is already running for stack '%s' (%s); see it with `orrery status`, "
+      .. "stop it with `orrery down`"):format(stack.name, err)
   end
   return nil, err, code
 end
@@ -44,7 +46,8 @@ local function end_leftovers(stack, progress)
   local prefix = stack.dirs.state .. "#"
   local found = process.leftovers(prefix)
   if #found == 0 then return end
-  progress(("ending %d process%s left by an earlier agent"):format(#found, #found == 1 and "" or "es"))
+  progress(("ending what an earlier agent left: %d process%s")
+    :format(#found, #found == 1 and "" or "es"))
   process.end_leftovers(prefix, LEFTOVER_GRACE)
 end
 
@@ -106,7 +109,9 @@ local function new_agent(stack, plan)
     function(i) return context.of(stack, sup, i, agent.backend, agent.secrets) end,
     function(i) return context.of(stack, sup, i, nil, context.HIDDEN) end)
   sup = supervisor.new({ stack = stack, plan = plan, driver = driver, log = agent.log,
-    on_change = function(i) if agent.registrar then registrar_of.changed(agent.registrar, i) end end })
+    on_change = function(i)
+      if agent.registrar then registrar_of.changed(agent.registrar, i) end
+    end })
   agent.supervisor = sup
   return agent
 end
@@ -174,9 +179,9 @@ local function run_locked(stack, plan, options, progress)
   return exit_code(agent)
 end
 
---- Runs the agent of `stack` until it is told to stop. Waits. Options: services (names; default all),
--- on_event(event, agent), on_open(agent) once its API answers, on_signal(name, verb), progress(text).
--- Returns the exit code, and a message if it is not 0.
+--- Runs the agent of `stack` until it is told to stop. Waits. Options: services (names; default
+-- all), on_event(event, agent), on_open(agent) once its API answers, on_signal(name, verb),
+-- progress(text). Returns the exit code, and a message if it is not 0.
 function M.run(stack, options)
   local progress = options.progress or log.info
   local plan, problems = plan_of.build(stack)

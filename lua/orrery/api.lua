@@ -46,7 +46,8 @@ end
 local function post(agent, request, verb)
   local body, err = core.json.decode(request.body ~= "" and request.body or "{}")
   if type(body) ~= "table" or (body.services ~= nil and type(body.services) ~= "table") then
-    return answer(request, 400, { error = "the body must be {\"services\": [names]}: " .. (err or "it is not") })
+    return answer(request, 400, { error = 'the body must be {"services": [names]}: '
+      .. (err or "it is not") })
   end
   local names, message, code = supervisor.command(agent.supervisor, verb, body.services)
   if not names then return answer(request, code == "closed" and 409 or 404, { error = message }) end

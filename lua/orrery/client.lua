@@ -12,7 +12,9 @@ local function request(client, method, path, body)
   if not answer then return nil, ("the agent at %s: %s"):format(client.socket, err), code end
   local value
   value, err = core.json.decode(answer.body)
-  if value == nil then return nil, ("the agent at %s: %s"):format(client.socket, err), "bad_reply" end
+  if value == nil then
+    return nil, ("the agent at %s: %s"):format(client.socket, err), "bad_reply"
+  end
   if answer.status >= 300 then
     return nil, value.error or ("the agent answered %d"):format(answer.status),
       answer.status == 404 and "not_found" or "invalid"
@@ -34,13 +36,15 @@ end
 -- an object {next = function(self, timeout), close}; next gives an event, or nil, message, code.
 function Client:events(options)
   local stream, err, code = core.http.stream({ unixSocket = self.socket, timeout = 30,
-    url = ("http://agent/v1/events?since=%d&follow=%d"):format(options.since or 0, options.follow and 1 or 0) })
+    url = ("http://agent/v1/events?since=%d&follow=%d")
+      :format(options.since or 0, options.follow and 1 or 0) })
   if not stream then return nil, err, code end
   if stream.status ~= 200 then
     local line = stream:line(5)
     stream:close()
     local value = line and core.json.decode(line)
-    return nil, value and value.error or ("the agent answered %d"):format(stream.status), "not_found"
+    return nil, value and value.error or ("the agent answered %d"):format(stream.status),
+      "not_found"
   end
   local source = {}
   function source.next(_, timeout)
@@ -67,8 +71,8 @@ local function wait_on(client, source, state, predicate, deadline, timeout)
   end
 end
 
---- Waits until predicate(state) is true of the state, looking again at each event. Returns the state
--- (and what the predicate gave); or nil, message, "timeout" or why the agent is gone.
+--- Waits until predicate(state) is true of the state, looking again at each event. Returns the
+-- state (and what the predicate gave); or nil, message, "timeout" or why the agent is gone.
 function Client:wait(predicate, timeout)
   local deadline = core.time.monotonic() + timeout
   local state, err, code = self:state()
@@ -87,8 +91,8 @@ function M.connect(stack)
   local client = setmetatable({ socket = socket }, Client)
   local state, err = client:state()
   if state then return client, state end
-  return nil, ("no agent is running for stack '%s' (looked at %s: %s)"):format(stack.name, socket, err),
-    "refused"
+  return nil, ("no agent is running for stack '%s' (looked at %s: %s)")
+    :format(stack.name, socket, err), "refused"
 end
 
 return M

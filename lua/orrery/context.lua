@@ -54,7 +54,8 @@ function M.preview(stack, service, ports)
     supervisor.by_service[name] = {}
     for _, id in ipairs(other.instances) do
       table.insert(supervisor.by_service[name], { id = id, service = other, address = other.address,
-        port = ports and ports[id] or other.port ~= "auto" and other.port or nil, health = "unknown" })
+        port = ports and ports[id] or other.port ~= "auto" and other.port or nil,
+        health = "unknown" })
     end
   end
   local i = supervisor.by_service[service.name][1]

@@ -9,7 +9,9 @@ local function read(path)
   if not text then return code == "not_found" and {} or nil, err end
   local ports
   ports, err = core.json.decode(text)
-  if not ports then return nil, ("%s: %s; remove the file to choose ports again"):format(path, err) end
+  if not ports then
+    return nil, ("%s: %s; remove the file to choose ports again"):format(path, err)
+  end
   return ports
 end
 

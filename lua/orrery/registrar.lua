@@ -1,7 +1,8 @@
 --- registrar -- keeps the discovery backend in step with this node's instances.
 --
 -- One task owns what is registered: an instance is registered once it is healthy, renewed while it
--- runs, deregistered when it ends. A backend that fails is tried again with backoff; nobody waits for it.
+-- runs, deregistered when it ends. A backend that fails is tried again with backoff; nobody waits
+-- for it.
 local core = require "orrery.core"
 local events = require "orrery.events"
 
@@ -59,7 +60,9 @@ local function apply(registrar, id)
   end
   if not ok then
     local message = ("Cannot register with discovery backend %s: %s"):format(registrar.name, err)
-    if message ~= registrar.last_error then report(registrar, message, { instance = id, failed = true }) end
+    if message ~= registrar.last_error then
+      report(registrar, message, { instance = id, failed = true })
+    end
     registrar.last_error = message
   end
   return ok

@@ -18,8 +18,8 @@ local function instance_view(i)
       role = check.role }
   end
   return {
-    id = i.id, pid = i.pid, address = i.address, port = i.port, url = i.url, desired = i.desired, state = i.state,
-    health = i.health, flags = flags_of(i), reason = i.reason, message = i.health_message,
+    id = i.id, pid = i.pid, address = i.address, port = i.port, url = i.url,
+    desired = i.desired, state = i.state, health = i.health, flags = flags_of(i), reason = i.reason, message = i.health_message,
     since = i.since, restarts = i.restarts, exit = i.exit and i.exit.message, checks = checks,
   }
 end
@@ -36,7 +36,8 @@ local function worst(instances)
   return found
 end
 
---- Whether an instance will not change by waiting a little longer; and whether it is as it should be.
+--- Whether an instance will not change by waiting a little longer; and whether it is as it should
+-- be.
 local function rest(i, checks_on)
   if i.desired == "down" then return i.state == "stopped" or i.state == "failed", true end
   if i.state == "running" then
@@ -66,7 +67,9 @@ function M.take(sup, agent)
     end
     local i = worst(instances)
     local dependencies = array({})
-    for dependency in pairs(service.dependencies) do dependencies[#dependencies + 1] = dependency end
+    for dependency in pairs(service.dependencies) do
+      dependencies[#dependencies + 1] = dependency
+    end
     table.sort(dependencies)
     services[#services + 1] = {
       name = name, type = service.type, external = service.external or false,

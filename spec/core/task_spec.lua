@@ -67,7 +67,10 @@ describe("a task", function()
   end)
 
   it("may wait across pcall and metamethods, but not in a coroutine of its own", function()
-    local slow = setmetatable({}, { __index = function(_, key) time.sleep(0) return key .. "!" end })
+    local slow = setmetatable({}, { __index = function(_, key)
+      time.sleep(0)
+      return key .. "!"
+    end })
     assert.equals("x!", slow.x)
     local t = task.spawn(function()
       assert(pcall(time.sleep, 0.001))
@@ -149,8 +152,8 @@ describe("a bounded script", function()
   end)
 
   it("is stopped when it runs or grows too much", function()
-    local forever = assert(script.load("while true do pcall(function() while true do end end) end", "=t",
-      { pcall = pcall }))
+    local text = "while true do pcall(function() while true do end end) end"
+    local forever = assert(script.load(text, "=t", { pcall = pcall }))
     assert.matches("ran too long", select(2, script.call(0.1, forever)))
     local greedy = assert(script.load("local t = {} for i = 1, 1e9 do t[i] = {} end", "=t", {}))
     local _, message = script.call(20, greedy)

@@ -1,5 +1,5 @@
---- The main job, for real: the official PDS, its PLC directory and its database, brought up, used, hurt and
---- taken down.
+--- The main job, for real: the official PDS, its PLC directory and its database, brought up, used,
+--- hurt and taken down.
 local support = require "support"
 local core = require "orrery.core"
 
@@ -11,13 +11,14 @@ local function packages_home()
 end
 
 --- A stack on ports of its own, in a fresh folder.
-local function new_stack(extra)
+local function new_stack()
   local dir = support.tmp()
   local ports = { pds = support.free_port(), plc = support.free_port() }
   support.write(dir .. "/stack.lua", ([[
-    return { name = "spec-pds", profile = "simple-pds", domain = "localhost", stateDir = "%s/state",
-      services = { pds = { port = %d, settings = { inviteRequired = false } }, plc = { port = %d } } %s }
-  ]]):format(dir, ports.pds, ports.plc, extra or ""))
+    return { name = "spec-pds", profile = "simple-pds", domain = "localhost",
+      stateDir = "%s/state", services = { plc = { port = %d },
+        pds = { port = %d, settings = { inviteRequired = false } } } }
+  ]]):format(dir, ports.plc, ports.pds))
   return dir, ports
 end
 
@@ -47,7 +48,8 @@ local function create_account(port, handle)
   local answer = assert(core.http.request({ method = "POST", timeout = 30,
     url = ("http://127.0.0.1:%d/xrpc/com.atproto.server.createAccount"):format(port),
     headers = { ["Content-Type"] = "application/json" },
-    body = core.json.encode({ handle = handle, email = handle .. "@example.com", password = "spec-password" }) }))
+    body = core.json.encode({ handle = handle, email = handle .. "@example.com",
+      password = "spec-password" }) }))
   assert.equals(200, answer.status, answer.body)
   return assert(core.json.decode(answer.body)).did
 end

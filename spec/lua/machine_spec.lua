@@ -17,7 +17,8 @@ end
 
 local function step(i, w)
   local transition = machine.step(instance(i), world(w))
-  return transition and transition.to, transition and transition.action, transition and transition.reason
+  transition = transition or {}
+  return transition.to, transition.action, transition.reason
 end
 
 describe("the state machine", function()
@@ -55,7 +56,8 @@ describe("the state machine", function()
   end)
 
   it("treats a oneshot's success as done", function()
-    local exited = { state = "starting", spawned = true, oneshot = true, exit = { ok = true, message = "" } }
+    local exited = { state = "starting", spawned = true, oneshot = true,
+      exit = { ok = true, message = "" } }
     assert.equals("done", (step(exited)))
     exited.exit = { ok = false, message = "exited with code 3" }
     assert.equals("backoff", (step(exited)))
@@ -80,8 +82,10 @@ describe("the state machine", function()
   it("follows onDependencyFailure", function()
     local lost = { gate = { open = false, lost = "database went down", impaired = "x" } }
     assert.is_nil(step({ state = "running", on_dependency_failure = "keep" }, lost))
-    assert.equals("stop", select(2, step({ state = "running", on_dependency_failure = "restart" }, lost)))
-    assert.equals("hold", select(2, step({ state = "running", on_dependency_failure = "stop" }, lost)))
+    local running = { state = "running", on_dependency_failure = "restart" }
+    assert.equals("stop", select(2, step(running, lost)))
+    running.on_dependency_failure = "stop"
+    assert.equals("hold", select(2, step(running, lost)))
   end)
 
   it("every state ends up down when down is desired and the process is gone", function()
@@ -116,14 +120,15 @@ describe("the gate", function()
     options = options or {}
     local i = { budget = 60, service = { dependencies = { database = { type = kind } } } }
     dependency.service = { name = "database" }
-    return gate.look(i, function() return { dependency } end, options.dropped or {}, true, options.waited or 0)
+    local function of() return { dependency } end
+    return gate.look(i, of, options.dropped or {}, true, options.waited or 0)
   end
 
   it("holds a required dependent back until the dependency is healthy", function()
     assert.is_false(look("required", { state = "starting" }).open)
     assert.is_false(look("required", { state = "running", health = "failing" }).open)
     assert.is_true(look("required", { state = "running", health = "passing" }).open)
-    assert.is_true(look("required", { state = "running", health = "unknown", unchecked = true }).open)
+    assert.is_true(look("required", { state = "running", unchecked = true }).open)
     assert.is_true(look("required", { state = "done", oneshot = true }).open)
     assert.is_true(look("required", { state = "starting" }, { waited = 61 }).blocked)
   end)

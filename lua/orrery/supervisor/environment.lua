@@ -21,14 +21,14 @@ local function base(service, folders)
   local name = M.user_of(service)
   local user = name and process.lookup_user(name)
   if name and not user then
-    return nil, ("user '%s' does not exist on this machine; `make install` makes it, or set services.%s.user")
-      :format(name, service.name)
+    return nil, ("user '%s' does not exist on this machine; `make install` makes it, or set "
+      .. "services.%s.user"):format(name, service.name)
   end
   user = user or process.user()
   local path = process.env("PATH") or PATH
   for n = #folders, 1, -1 do path = folders[n] .. ":" .. path end
-  return { PATH = path, HOME = user.home, USER = name or user.name, LANG = process.env("LANG") or "C.UTF-8",
-    TZ = process.env("TZ") }
+  return { PATH = path, HOME = user.home, USER = name or user.name,
+    LANG = process.env("LANG") or "C.UTF-8", TZ = process.env("TZ") }
 end
 
 local function shout(name) return (name:upper():gsub("[^%w]", "_")) end
@@ -62,7 +62,7 @@ end
 --- The environment of an instance: PATH HOME USER LANG TZ, the addresses of what it depends on, its
 -- envFile, then its env. nil and a message if a part is missing.
 function M.build(_, service, rendered, context)
-  local env, err = base(service, package_of.path_for and package_of.path_for(context.stack, service) or {})
+  local env, err = base(service, package_of.path_for(context.stack, service))
   if not env then return nil, err end
   for name in pairs(service.dependencies) do
     local record = context.lookup(name)[1]

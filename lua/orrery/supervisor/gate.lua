@@ -32,8 +32,9 @@ local function planned(instances)
   return false
 end
 
---- What the dependencies of `i` say. `of(name)` gives a service's instances; `dropped[name]` is true
--- for an optional or soft edge that a cycle forbids; `waited` is how long i has waited, in seconds.
+--- What the dependencies of `i` say. `of(name)` gives a service's instances; `dropped[name]` is
+-- true for an optional or soft edge that a cycle forbids; `waited` is how long i has waited, in
+-- seconds.
 function M.look(i, of, dropped, checks_on, waited)
   local gate = { open = true, waits = {} }
   local over = waited >= i.budget

@@ -1,5 +1,5 @@
---- health -- the checks of an instance: opened when it starts, closed when it ends, and put together
--- into the one health that its dependents wait for.
+--- health -- the checks of an instance: opened when it starts, closed when it ends, and put
+-- together into the one health that its dependents wait for.
 local core = require "orrery.core"
 
 local M = {}

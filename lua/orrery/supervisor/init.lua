@@ -12,22 +12,24 @@ local machine = require "orrery.supervisor.machine"
 
 local M = {}
 
-local AT_REST = { stopped = true, failed = true, done = true, backoff = true, waiting = true, blocked = true }
+local AT_REST = { stopped = true, failed = true, done = true, backoff = true, waiting = true,
+  blocked = true }
 
 local function new_instance(stack, service, id, order)
   local coordination = stack.coordination
   return {
     id = id, service = service, order = order, oneshot = service.oneshot,
     desired = "down", state = "stopped", health = "unknown", reason = "",
-    since = core.time.now(), generation = 0, failures = 0, restarts = 0, failed_at = {}, checks = {},
-    restart = service.restart, on_dependency_failure = service.onDependencyFailure,
+    since = core.time.now(), generation = 0, failures = 0, restarts = 0, failed_at = {},
+    checks = {}, restart = service.restart, on_dependency_failure = service.onDependencyFailure,
     budget = service.dependencyTimeout or coordination.dependencyTimeout,
     address = service.address, port = service.port,
   }
 end
 
---- Makes a supervisor. `options`: stack, plan (plan.build), driver, log (events), on_change(instance)
--- called when a state or health changed (it must not wait), check_specs (from health.specs).
+--- Makes a supervisor. `options`: stack, plan (plan.build), driver, log (events),
+-- on_change(instance) called when a state or health changed (it must not wait), check_specs (from
+-- health.specs).
 function M.new(options)
   local sup = {
     stack = options.stack, plan = options.plan, driver = options.driver, log = options.log,
@@ -266,13 +268,15 @@ function commands.kill(sup)
   return each(sup, sup.plan.order, function(i) sup.driver.kill(i) end)
 end
 
---- Carries out a command: "up" "start" "stop" "restart" "down" "kill". Returns the names of the services it
--- concerns, or nil, message, "not_found". Only the supervisor's own queue reaches the instances; this waits for it.
+--- Carries out a command: "up" "start" "stop" "restart" "down" "kill". Returns the names of the
+-- services it concerns, or nil, message, "not_found". Only the supervisor's own queue reaches the
+-- instances; this waits for it.
 function M.command(sup, verb, names)
   for _, name in ipairs(names or {}) do
     if not sup.by_service[name] then
       local known = table.concat(sup.plan.order, ", ")
-      return nil, ("there is no service '%s'; the services are: %s"):format(name, known), "not_found"
+      return nil, ("there is no service '%s'; the services are: %s"):format(name, known),
+        "not_found"
     end
   end
   if sup.ending and verb ~= "down" and verb ~= "kill" then
@@ -299,7 +303,8 @@ local function update_flags(sup, i, world)
   set_flag(sup, i, "impaired", running and world.gate.impaired)
 end
 
---- Steps every instance until none moves. An instance that moved may free others, so it goes round again.
+--- Steps every instance until none moves. An instance that moved may free others, so it goes round
+-- again.
 local function settle(sup)
   local moved = true
   while moved do

@@ -2,7 +2,8 @@
 --
 -- step(i, world) looks at the facts that the supervisor recorded in the instance `i` and at the
 -- world it was given, and returns the next transition {to =, reason =, action =} or nil. The
--- supervisor applies it and asks again, until nothing is left to do. See README.md for the picture.
+-- supervisor applies it and asks again, until nothing is left to do. See README.md for the
+-- picture.
 --
 -- Facts in `i` (written by the supervisor only):
 --   desired    "up" or "down": what commands asked for
@@ -14,13 +15,16 @@
 --   failures   how often in a row it failed; next_start is when backoff ends
 --   health     "unknown" "passing" "failing" "flapping"
 --   live       false once a check of role live failed
--- World: now, gate {open, blocked, why, degraded, impaired, lost}, may_stop, budget_over, may_retry.
+-- World: now, gate {open, blocked, why, degraded, impaired, lost}, may_stop, budget_over,
+-- may_retry.
 local M = {}
 
 local function to(state, reason, action) return { to = state, reason = reason, action = action } end
 
 local function fails(i, message, world)
-  if i.restart.policy == "never" then return to("failed", message .. "; restart policy is never") end
+  if i.restart.policy == "never" then
+    return to("failed", message .. "; restart policy is never")
+  end
   if not world.may_retry then
     return to("failed", ("%s; failed %d times within %g s"):format(message, i.restart.max,
       i.restart.window))
@@ -49,7 +53,7 @@ function states.waiting(i, world)
   if i.desired == "down" then return to("stopped", "stop was asked for") end
   if i.held then return to("stopped", i.held) end
   if world.gate.open then
-    return to("starting", world.gate.degraded and world.gate.why or "its dependencies are met", "start")
+    return to("starting", world.gate.degraded or "its dependencies are met", "start")
   end
   if world.gate.blocked and i.state == "waiting" then return to("blocked", world.gate.why) end
 end
@@ -62,14 +66,17 @@ function states.starting(i, world)
     return fails(i, problem.message, world)
   end
   if i.exit then return after_exit(i, world) end
-  if i.desired == "down" then return world.may_stop and to("stopping", "stop was asked for", "stop") end
+  if i.desired == "down" then
+    return world.may_stop and to("stopping", "stop was asked for", "stop")
+  end
   if i.again then return to("stopping", "restart was asked for", "stop") end
   if not i.spawned then return nil end
   if i.oneshot then return nil end
   if not i.waits_for_check then return to("running", "started") end
   if i.health == "passing" then return to("running", "ready") end
   if world.budget_over then
-    return to("running", ("not ready within %g s: %s"):format(i.budget, i.health_message or "no verdict yet"))
+    return to("running", ("not ready within %g s: %s")
+      :format(i.budget, i.health_message or "no verdict yet"))
   end
 end
 

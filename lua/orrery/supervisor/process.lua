@@ -38,7 +38,8 @@ end
 local function problems_text(problems)
   local lines = {}
   for _, problem in ipairs(problems) do
-    lines[#lines + 1] = problem.path and (problem.path .. ": " .. problem.message) or problem.message
+    local where = problem.path and problem.path .. ": " or ""
+    lines[#lines + 1] = where .. problem.message
   end
   return table.concat(lines, "; ")
 end
@@ -67,8 +68,8 @@ local function port_problem(i)
   local owner = core.net.listener(i.port)
   local who = owner and owner.pid and ("%s (pid %d)"):format(owner.name or "a process", owner.pid)
     or "another process"
-  return ("port %d on %s is already taken by %s, which is not ours; stop it, or set services.%s.port to a free port")
-    :format(i.port, bind, who, i.service.name)
+  return ("port %d on %s is already taken by %s, which is not ours; stop it, or set "
+    .. "services.%s.port to a free port"):format(i.port, bind, who, i.service.name)
 end
 
 --- Everything before the process itself: folders, files, hook, port. Returns the rendered service
@@ -115,7 +116,8 @@ local function spawn(driver, i, rendered, env)
     limits = service.limits, deathSignal = service.stop.signal,
     instance = driver.stack.dirs.state .. "#" .. i.id,
     log = { path = driver.stack.dirs.logs .. "/" .. i.id .. ".log",
-      maxBytes = service.logs and service.logs.maxBytes, keep = service.logs and service.logs.keep } })
+      maxBytes = service.logs and service.logs.maxBytes,
+      keep = service.logs and service.logs.keep } })
 end
 
 --- The fact that it runs. Its url is for people and events: in it secrets read ***.
@@ -162,7 +164,7 @@ function M.stop(_, i, tell)
   local run = i.run
   if run.process then
     if not run.ended and not run.ender then
-      run.ender = task.spawn(end_process, run, (run.rendered and run.rendered.stop) or i.service.stop)
+      run.ender = task.spawn(end_process, run, run.rendered.stop or i.service.stop)
     end
   elseif run.spawning then
     run.stop = true
