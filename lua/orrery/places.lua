@@ -123,6 +123,7 @@ end
 
 --- The folders of one service.
 function M.service_dirs(dirs, name, type_name)
+  type_name = base_name(type_name):gsub("%.%w+$", "") -- a type may be given by its path
   return { data = dirs.state .. "/data/" .. name, config = dirs.state .. "/config/" .. name,
     logs = dirs.logs, package = dirs.packages .. "/" .. type_name }
 end

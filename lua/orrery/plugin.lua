@@ -34,7 +34,7 @@ function M.root()
   local root = core.script.root()
   if root then return root end
   local here = debug.getinfo(1, "S").source:match("^@(.*)lua/orrery/plugin%.lua$") or "./"
-  return here == "" and "." or here:gsub("(.)/$", "%1")
+  return here == "" and "." or (here:gsub("(.)/$", "%1"))
 end
 
 --- The folders searched for a kind, in order. `dir` is the stack file's folder, or nil.

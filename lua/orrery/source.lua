@@ -14,12 +14,13 @@ end
 
 local function extension(path) return path:match("%.([%w]+)$") end
 
---- "YAML: line 3 column 5: ..." carries its own position; it is kept and the line taken out of it.
+--- The decoders say "line:column: reason".
 local function decoded(format, text, path)
   local value, message = core[format].decode(text)
   if message then
-    local line = math.tointeger(message:match("line (%d+)") or message:match("^(%d+):%d+"))
-    return nil, { message = message, file = path, line = line }
+    local line, column, reason = message:match("^(%d+):(%d+): (.*)$")
+    return nil, { message = reason or message, file = path, line = math.tointeger(line),
+      column = math.tointeger(column) }
   end
   if value == nil or value == core.json.null then return {} end
   return value
@@ -32,7 +33,7 @@ local READERS = {
   json = function(text, path) return decoded("json", text, path) end,
 }
 
---- The value of the file at `path` | nil, {message, file, line}.
+--- The value of the file at `path` | nil, {message, file, line, column}.
 function M.read(path, options)
   local reader = READERS[extension(path) or ""]
   if not reader then

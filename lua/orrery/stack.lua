@@ -316,7 +316,7 @@ end
 
 --- Loads the stack that `target` names: a file, a folder that holds one, or a profile (default: the
 -- current folder). `options`: node (this machine's name), set ({["services.pds.port"] = "3001"}).
--- Returns the stack | nil, list of {path, message, file, line}.
+-- Returns the stack | nil, list of {path, message, file, line, column}.
 function M.load(target, options)
   options = options or {}
   if target == nil or target == "" then target = "." end
@@ -335,7 +335,8 @@ function M.format(problems)
   for _, problem in ipairs(problems) do
     local text = problem.path and problem.path .. ": " .. problem.message or problem.message
     if problem.line then
-      lines[#lines + 1] = ("%s:%d: %s"):format(problem.file, problem.line, text)
+      local column = problem.column and problem.column .. ":" or ""
+      lines[#lines + 1] = ("%s:%d:%s %s"):format(problem.file, problem.line, column, text)
       file = nil
     elseif not problem.path and problem.file then
       lines[#lines + 1] = ("%s: %s"):format(problem.file, text)

@@ -349,10 +349,22 @@ end
 
 -- ---- the stack ----
 
-local function check_stack(ctx, stack)
-  if #stack.name > 32 or not stack.name:find("^[a-z0-9-]+$") then
-    add(ctx, "name", '"%s" is not valid: %s', stack.name, schema.STACK_NAME.says)
+local PACKAGES = "packages" -- the folder beside those of the stacks
+
+local function check_names(ctx, stack)
+  if stack.name == PACKAGES then
+    add(ctx, "name", '"%s" is the folder of what is installed for all stacks; choose another name',
+      PACKAGES)
   end
+  local rule = schema.SERVICE_NAME
+  if #stack.node > rule.max or not stack.node:find(rule.pattern) then
+    add(ctx, "nodes", 'this machine is called "%s" (--node, $ORRERY_NODE or the host name): %s',
+      stack.node, rule.says)
+  end
+end
+
+local function check_stack(ctx, stack)
+  check_names(ctx, stack)
   local nodes = suggest.names(stack.nodes)
   if #nodes > 1 then
     add(ctx, "nodes", "several nodes (%s) are not supported yet by this version; describe one node",

@@ -88,7 +88,10 @@ describe("where a stack comes from", function()
     assert.is_number(problems[1].line)
     _, problems = load('{"services": {,}}', nil, "bad.json")
     assert.equal(1, problems[1].line)
-    assert.matches(dir .. "/bad.json:1: ", stack.format(problems), 1, true)
+    assert.is_number(problems[1].column)
+    assert.not_matches("^%d", problems[1].message)
+    local at = ("%s/bad.json:1:%d: "):format(dir, problems[1].column)
+    assert.matches(at, stack.format(problems), 1, true)
   end)
 
   it("reads without writing anything", function()
@@ -441,6 +444,13 @@ describe("bad input", function()
       only "return { name = 'No', services = { a = { exec = {'x'} } } }")
     assert.matches('services%.a%.config%["%.%./x"%]: .*is not a valid name',
       only(one "config = { ['../x'] = { template = '' } }"))
+  end)
+
+  it("a stack or a machine whose name would be another's folder", function()
+    assert.matches("^name: .*choose another name", only("return { name = 'packages', services = " ..
+      "{ a = { exec = {'x'} } } }"))
+    local line = only(one "port = 1", { node = "../x" })
+    assert.matches('nodes: this machine is called "../x"', line, 1, true)
   end)
 
   it("a required variable that is missing", function()
