@@ -229,13 +229,12 @@ static void file_cancel(void *op)
 static int read_file_options(const json_t *options, struct file_spec *s, struct err *err)
 {
     const char *path, *contains = NULL, *user = NULL;
-    int64_t max = INT64_C(1) << 53;
     if (check_need_string(options, "path", &path, err) < 0 ||
         check_opt_string(options, "contains", &contains, err) < 0 ||
         check_opt_string(options, "user", &user, err) < 0 ||
         check_opt_ms(options, "maxAge", &s->max_age_ms, err) < 0 ||
-        check_opt_int(options, "minSize", 0, max, &s->min_size, err) < 0 ||
-        check_opt_int(options, "minFree", 0, max, &s->min_free, err) < 0 ||
+        check_opt_int(options, "minSize", 0, INT64_MAX, &s->min_size, err) < 0 ||
+        check_opt_int(options, "minFree", 0, INT64_MAX, &s->min_free, err) < 0 ||
         check_opt_bool(options, "writable", &s->writable, err) < 0)
         return -1;
     if (!*path)

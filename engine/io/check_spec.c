@@ -69,19 +69,29 @@ int check_opt_bool(const json_t *options, const char *key, bool *value, struct e
     return 0;
 }
 
+/* A whole number, be it written 5 or 5.0. */
+static bool whole(const json_t *value, int64_t *ret)
+{
+    double number = json_number_value(value);
+    if (json_is_real(value) && !(fabs(number) < 9e15 && number == floor(number)))
+        return false;
+    *ret = json_is_real(value) ? (int64_t)number : json_integer_value(value);
+    return true;
+}
+
 int check_opt_int(const json_t *options, const char *key, int64_t min, int64_t max, int64_t *value,
                   struct err *err)
 {
+    int64_t number;
     const json_t *found = json_object_get(options, key);
     if (!found)
         return 0;
     if (!json_is_number(found))
         return wrong_type(key, "number", found, err);
-    double number = json_number_value(found);
-    if (!(number >= (double)min && number <= (double)max) || number != floor(number))
+    if (!whole(found, &number) || number < min || number > max)
         return err_set(err, "invalid", "%s: must be a whole number from %lld to %lld", key,
                        (long long)min, (long long)max);
-    *value = (int64_t)number;
+    *value = number;
     return 0;
 }
 

@@ -94,7 +94,7 @@ describe("a file check", function()
 
   it("wants free space", function()
     passes(file { path = dir, minFree = 1 })
-    contains(fails(file { path = dir, minFree = 2 ^ 53 }), "bytes free, expected at least")
+    contains(fails(file { path = dir, minFree = math.maxinteger }), "bytes free, expected at least")
   end)
 
   it("asks the system whether a user may write", function()
@@ -370,14 +370,15 @@ describe("check.start", function()
   end)
 
   it("voids what ran while the loop stood still", function()
-    local h <close> = check.start { strategy = "http", url = url("/ok"), interval = 0.05, fall = 1,
-      timeout = 0.5 }
+    local h <close> = check.start { strategy = "tcp", port = banner, send = "SLOW\r\n",
+      expect = "+PONG", interval = 0.05, timeout = 0.5, fall = 1 }
     assert.equal("passing", h:next(5).state)
-    for _ = 1, 2 do
+    for _ = 1, 3 do -- a try runs nearly always
       local wake = time.monotonic() + 1.2
-      repeat until time.monotonic() >= wake -- nothing is read meanwhile
-      assert.same({ nil, "timed out", "timeout" }, { h:next(0.4) })
+      repeat until time.monotonic() >= wake -- nothing is read meanwhile, and deadlines pass
+      assert.same({ nil, "timed out", "timeout" }, { h:next(0.45) })
     end
+    assert.is_true(h:last().at > time.now() - 1)
   end)
 
   it("can be closed while a try runs, and while somebody waits", function()
@@ -415,13 +416,28 @@ describe("check.start", function()
     collectgarbage()
   end)
 
-  it("holds 1,000 checks, no more of them at once than there is room", function()
+  it("holds 1,000 checks", function()
     local handles = {}
     for i = 1, 1000 do
       handles[i] = check.start { strategy = "tcp", port = silent, interval = 60 }
     end
     for i = 1, 1000 do assert.equal("passing", handles[i]:next(20).state) end
     for i = 1, 1000 do handles[i]:close() end
+  end)
+
+  it("runs no more at once than there is room, and gives each its whole time", function()
+    local handles, begun = {}, time.monotonic()
+    for i = 1, 300 do -- there is room for 256
+      handles[i] = check.start { strategy = "tcp", port = silent, expect = "x", timeout = 0.6,
+        interval = 60, fall = 1 }
+    end
+    for i = 1, 300 do
+      local change = handles[i]:next(20)
+      assert.equal(("tcp 127.0.0.1:%d: timed out after 0.6 s"):format(silent), change.message)
+      assert.is_true(change.latency >= 0.595 and change.latency < 0.9)
+    end
+    assert.is_true(time.monotonic() - begun >= 1.1)
+    for i = 1, 300 do handles[i]:close() end
   end)
 end)
 

@@ -1,7 +1,7 @@
 """A server that misbehaves on request. Prints its ports (http, banner, silent, then its pid) and serves until killed.
 
 http:   /ok /json /status/N /hang /drip /drip-body /big /loop /redirect /echo /cut /flag/PATH (200 while PATH exists)
-banner: sends "220 ready", then answers PING with +PONG and anything else with -ERR
+banner: sends "220 ready", then answers PING with +PONG, SLOW too but after 0.3 s, and anything else with -ERR
 silent: accepts and says nothing
 """
 import json, os, signal, socket, sys, threading, time
@@ -103,6 +103,9 @@ def banner(peer):
         text = peer.recv(4096)
         if not text:
             return
+        if text == b"SLOW\r\n":
+            time.sleep(0.3)
+            text = b"PING\r\n"
         peer.sendall(b"+PONG\r\n" if text == b"PING\r\n" else b"-ERR\r\n")
 
 
