@@ -120,10 +120,17 @@ local function search_path(program)
   end
 end
 
+-- npm gets the user's own environment (proxy, certificates), but not what was preloaded into us.
+local function npm_environment()
+  local env = process.environ()
+  env.LD_PRELOAD = nil
+  return env
+end
+
 -- The npm that installs the node package itself: any will do, it only unpacks.
 local function any_npm()
   local npm = search_path("npm")
-  if npm then return { npm }, process.environ() end
+  if npm then return { npm }, npm_environment() end
   return nil, "npm is missing, which installs the Node services: run `make up`, or "
     .. "`apt-get install nodejs npm` as root, then `orrery up` again", "not_found"
 end
@@ -132,7 +139,7 @@ end
 local function own_npm(node_folder)
   local home, message, code = node_home(node_folder)
   if not home then return nil, message, code end
-  local env = process.environ()
+  local env = npm_environment()
   env.PATH = home .. "/bin:" .. (env.PATH or "/usr/bin:/bin")
   env.npm_config_nodedir = home
   return { home .. "/bin/node", node_folder .. "/node_modules/npm/bin/npm-cli.js" }, env
@@ -171,7 +178,15 @@ local function with_progress(handle, title, progress)
   end
 end
 
+-- Compilers, npm and post-install scripts leave things where TMPDIR says: in a folder that goes.
+local function own_temp_folder(env, folder)
+  env.TMPDIR = folder .. "/.tmp"
+  assert(file.mkdir(env.TMPDIR, "0700"))
+  return setmetatable({}, { __close = function() file.remove_tree(env.TMPDIR) end })
+end
+
 local function npm_ci(package, npm, env, folder, progress)
+  local _ <close> = own_temp_folder(env, folder)
   local argv = { table.unpack(npm) }
   local verb = package.files[LOCK_FILE] and "ci" or "install"
   for _, word in ipairs { verb, "--omit=dev", "--no-audit", "--no-fund", "--no-update-notifier" } do

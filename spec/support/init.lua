@@ -85,12 +85,40 @@ function M.binary()
   return module:gsub("lib/orrery/core%.so$", "orrery")
 end
 
---- The environment of a program under test: no preloaded sanitizer, state in a folder of this test.
+--- Where `orrery up` of this user keeps installed packages.
+function M.packages()
+  if core.process.user().uid == 0 then return "/var/lib/orrery/packages" end
+  local state = os.getenv("XDG_STATE_HOME") or os.getenv("HOME") .. "/.local/state"
+  return state .. "/orrery/packages"
+end
+
+-- To install npm packages takes minutes: all tests share those of the user.
+local function share_packages(state)
+  if core.process.user().uid == 0 then return end
+  assert(core.file.mkdir(M.packages(), "0755"))
+  assert(core.file.mkdir(state .. "/orrery", "0755"))
+  if not M.exists(state .. "/orrery/packages") then
+    assert(lfs.link(M.packages(), state .. "/orrery/packages", true))
+  end
+end
+
+-- What the specs need themselves, and a program under test shall not see.
+local OURS = { LD_PRELOAD = true, LUA_PATH = true, LUA_CPATH = true, ORRERY_BIN = true,
+  ORRERY_TOTALS = true, ORRERY_STACK = true, ORRERY_PATH = true, ORRERY_NODE = true }
+
+--- The environment of a program under test: the user's, but its state in a folder of this test.
+--- `extra` is added to it.
 function M.env(extra)
-  local env = { PATH = os.getenv("PATH"), LANG = "C.UTF-8", TMPDIR = os.getenv("TMPDIR") }
+  local env = {}
+  for name, value in pairs(core.process.environ()) do
+    if not OURS[name] then env[name] = value end
+  end
+  env.XDG_STATE_HOME = nil
   for name, value in pairs(extra or {}) do env[name] = value end
-  if not env.HOME then env.HOME = M.tmp() end
-  if not env.XDG_STATE_HOME then env.XDG_STATE_HOME = env.HOME .. "/state" end
+  if not env.XDG_STATE_HOME then
+    env.XDG_STATE_HOME = M.tmp()
+    share_packages(env.XDG_STATE_HOME)
+  end
   return env
 end
 
