@@ -1,0 +1,11 @@
+#!/bin/sh
+# run.sh -- measures the release build in build/ and prints one table. Asserts nothing.
+set -eu
+cd "$(dirname "$0")/../.."
+work=$(mktemp -d "${TMPDIR:-/tmp}/orrery-bench.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work" # as root, services run as another user
+${CC:-cc} -O2 -Wall -Wextra -o "$work/fork_exec" spec/bench/fork_exec.c
+export BENCH_WORK="$work"
+export LUA_PATH="lua/?.lua;lua/?/init.lua;;" LUA_CPATH="build/lib/?.so;;"
+lua5.4 spec/bench/bench.lua
