@@ -179,9 +179,7 @@ static void lose_guard(struct processes *ps)
     char *message = xasprintf("the guard process (pid %d) has died; all services are being stopped",
                               (int)guard_pid(ps->guard));
     ps->lost = true;
-    uv_poll_stop(&ps->poll);
-    close(ps->guard->fd);
-    ps->guard->fd = -1;
+    uv_poll_stop(&ps->poll); /* the socket stays open: the poll handle would take back its number */
     fail_starting(ps, message);
     ps->orphans.guard = ps->guard;
     ps->orphans.known = known_child;

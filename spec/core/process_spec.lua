@@ -408,6 +408,34 @@ describe("what outlives whom", function()
   end)
 end)
 
+describe("the guard", function()
+  local function fd_count(pid)
+    return tonumber(process.run { shell = ("ls /proc/%d/fd | wc -l"):format(pid) }.stdout)
+  end
+
+  it("keeps no file, no child and no zombie of what has ended", function()
+    assert(process.run(sleeping(0)))
+    local own, guard = fd_count(process.pid()), fd_count(process.guard_pid())
+    for _ = 1, 20 do
+      assert(process.spawn { shell = "setsid sleep 60 & exit 1" }):wait(10)
+      process.run { argv = { "no-such-command" } }
+      process.run { shell = "sleep 60", timeout = 0.01 }
+    end
+    collectgarbage()
+    time.sleep(0)
+    local children = ("/proc/%d/task/%d/children"):format(process.guard_pid(), process.guard_pid())
+    support.wait_until(function() return support.read(children) == "" end, 5, "no children")
+    assert.is_true(fd_count(process.pid()) <= own)
+    assert.equal(guard, fd_count(process.guard_pid()))
+  end)
+
+  it("does not end by a signal that was meant for everybody", function()
+    local pid = process.guard_pid()
+    process.run { shell = ("kill -TERM %d; kill -INT %d"):format(pid, pid) }
+    assert.equal(0, process.run { argv = { "true" } }.code)
+  end)
+end)
+
 describe("process.leftovers", function()
   it("finds what both were killed over, and ends it", function()
     local dir = support.tmp()
