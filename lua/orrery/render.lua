@@ -118,6 +118,9 @@ local function render_check(r, check, path)
   end
   copy.command = command
   add_target(r, copy)
+  if check.strategy == "command" or check.strategy == "file" then
+    copy.user = copy.user or files.user_of(r) -- root may write where the service may not
+  end
   return copy
 end
 

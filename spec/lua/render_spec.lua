@@ -87,6 +87,19 @@ describe("render.service", function()
     assert.are.equal("https://api.example/xrpc/_health", service(stack, "b").healthChecks.ready.url)
   end)
 
+  it("lets checks act as the service's user, unless they name one", function()
+    local stack = one [[exec = {"a"}, healthChecks = {
+      folder = {strategy = "file", role = "report", path = "/", writable = true},
+      probe = {strategy = "command", role = "report", command = "true"},
+      own = {strategy = "command", role = "report", command = "true", user = "daemon"}}]]
+    stack.services.a.user = "nobody"
+    local checks = service(stack, "a").healthChecks
+    local nobody = core.process.user().uid == 0 and "nobody" or nil
+    assert.are.equal(nobody, checks.folder.user)
+    assert.are.equal(nobody, checks.probe.user)
+    assert.are.equal("daemon", checks.own.user)
+  end)
+
   it("puts secrets into env, and nowhere near a command line", function()
     local stack = one [[exec = {"a"}, env = {TOKEN = secret{env = "X"}, URL = "u:${pw}@h"},
       variables = {pw = {type = "string", secret = true, generate = "hex:8"}}]]

@@ -148,6 +148,9 @@ local function add_commands(file, own, config, path)
   return file
 end
 
+--- The user whose files a service's are, and whom its checks act for; nil for our own.
+function M.user_of(r) return owner_of(r, {}) end
+
 --- Renders the file `key` of a service: {path, text, secret, mode, owner, format, check, reload,
 --- later} | nil, problems.
 function M.render(r, key, config, path)
