@@ -15,6 +15,8 @@ local M = {}
 local AT_REST = { stopped = true, failed = true, done = true, backoff = true, waiting = true,
   blocked = true }
 
+local PENDING_RETRY = 1 -- seconds
+
 local function new_instance(stack, service, id, order)
   local coordination = stack.coordination
   return {
@@ -174,6 +176,12 @@ function actions.stop_failed(sup, i)
   actions.stop(sup, i)
 end
 
+--- A value is not known yet: looks again soon, and counts no failure.
+function actions.pend(_, i)
+  i.pending = true
+  i.next_start = core.time.monotonic() + PENDING_RETRY
+end
+
 function actions.backoff(_, i)
   local now = core.time.monotonic()
   if i.healthy_since and now - i.healthy_since >= 60 then i.failures = 0 end
@@ -188,6 +196,7 @@ local facts = {}
 
 --- The driver started it: {pid =, checks = rendered check specs, url =}.
 function facts.started(sup, i, fact)
+  i.pending = nil
   i.spawned, i.pid, i.url, i.did = true, fact.pid, fact.url, fact.did
   if sup.checks_on and not i.oneshot then health.open(sup, i, fact.checks, teller(sup, i)) end
 end

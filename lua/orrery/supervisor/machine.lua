@@ -10,7 +10,7 @@
 --   held       a reason not to start although desired up (onDependencyFailure = "stop")
 --   again      a restart was asked for
 --   spawned    the driver reported the instance as started
---   start_error {message, foreign, fatal}  the driver could not start it
+--   start_error {message, foreign, fatal, pending}  the driver could not start it
 --   exit       {code | signal, message}  it ended
 --   failures   how often in a row it failed; next_start is when backoff ends
 --   health     "unknown" "passing" "failing" "flapping"
@@ -63,6 +63,7 @@ function states.starting(i, world)
   if i.start_error then
     local problem = i.start_error
     if problem.fatal then return to("failed", problem.message) end
+    if problem.pending then return to("backoff", problem.message, "pend") end
     return fails(i, problem.message, world)
   end
   if i.exit then return after_exit(i, world) end

@@ -18,12 +18,12 @@ local function start_error(message, fields)
   return problem
 end
 
---- The words of an exit, with the last line the process wrote.
-local function describe(status, tail)
+--- The words of an exit, with the last line the process wrote (less the log's own time and stream).
+local function describe(status, last)
   local text = status.signal and ("killed by signal " .. status.signal)
     or ("exited with code %d"):format(status.code)
-  local last = tail and tail[#tail]
-  return last and ("%s; its last line: %s"):format(text, last) or text
+  last = last and last:gsub("^%S+ %S+ ", "")
+  return last and last ~= "" and ("%s; its last line: %s"):format(text, last) or text
 end
 
 local function make_folders(driver, service)
@@ -44,6 +44,12 @@ local function problems_text(problems)
   return table.concat(lines, "; ")
 end
 
+--- What cannot be rendered yet may be later; what is wrong stays wrong.
+local function render_error(problems)
+  local pending = render.is_pending(problems)
+  return start_error(problems_text(problems), { fatal = not pending, pending = pending })
+end
+
 local function run_hook(rendered, env, user)
   local hook = rendered.hooks and rendered.hooks.beforeStart
   if not hook then return true end
@@ -54,8 +60,9 @@ local function run_hook(rendered, env, user)
     return nil, ("hooks.beforeStart: still running after %d s, and was ended"):format(HOOK_TIMEOUT)
   end
   if result.code ~= 0 then
-    return nil, ("hooks.beforeStart (%s): %s"):format(hook[1],
-      describe(result, { (result.stderr ~= "" and result.stderr or result.stdout) }))
+    local said = result.stderr ~= "" and result.stderr or result.stdout
+    return nil, ("hooks.beforeStart (%s): exited with code %s: %s")
+      :format(hook[1], result.code or result.signal, said:sub(-1000))
   end
   return true
 end
@@ -80,11 +87,11 @@ local function prepare(driver, i)
   if not ok then return nil, start_error(err, { fatal = true }) end
   local context = driver.context(i)
   local rendered, problems = render.service(driver.stack, service.name, context)
-  if not rendered then return nil, start_error(problems_text(problems), { fatal = true }) end
+  if not rendered then return nil, render_error(problems) end
   if not rendered.exec then return rendered end
   local files
   files, problems = render.files(driver.stack, service.name, context)
-  if not files then return nil, start_error(problems_text(problems), { fatal = true }) end
+  if not files then return nil, render_error(problems) end
   ok, err = render.write(files)
   if not ok then return nil, start_error(problems_text(err), { fatal = true }) end
   local env
@@ -101,7 +108,8 @@ local function watch_exit(run, tell)
   local status = run.process:wait()
   run.ended = true
   tell({ kind = "exited", ok = status.code == 0, code = status.code, signal = status.signal,
-    message = describe(status, run.process:tail(1)) })
+    message = run.ender and (run.killed or "stopped")
+      or describe(status, run.process:tail(1)[1]) })
 end
 
 local function spawn(driver, i, rendered, env)
@@ -157,7 +165,9 @@ local function end_process(run, stop)
   else
     run.process:signal(stop.signal)
   end
-  if not run.process:wait(stop.timeout) then run.process:kill() end
+  if run.process:wait(stop.timeout) then return end
+  run.killed = ("killed: it did not end within %g s of its stop signal"):format(stop.timeout)
+  run.process:kill()
 end
 
 function M.stop(_, i, tell)
