@@ -31,9 +31,9 @@ struct child {
     struct child *next;
     uint32_t id;
     pid_t pid;
-    uid_t uid;
-    int signal;  /* its stop signal */
-    bool exited; /* reaped; what it left behind is being killed */
+    uint32_t uid; /* whose unmarked orphans it answers for */
+    int signal;   /* its stop signal */
+    bool exited;  /* reaped; what it left behind is being killed */
     int status;
     uint64_t give_up_ms; /* once exited: report it then, even if something cannot be killed */
 };
@@ -86,7 +86,7 @@ static uint32_t owner_of(const struct keeper *k, pid_t pid)
     return id;
 }
 
-static bool runs_as(pid_t pid, uid_t uid)
+static bool runs_as(pid_t pid, uint32_t uid)
 {
     char path[64];
     unsigned real;
@@ -103,12 +103,12 @@ static bool runs_as(pid_t pid, uid_t uid)
 }
 
 /* Whether the orphan (a child of the guard that it did not start) is the child's. One without a
- * token is taken to be of the first child to exit under the same user: a database whose workers
- * overwrite their environment has none other. */
+ * token is taken to be of the first service to exit under the same user: a database whose workers
+ * overwrite their environment has none other. A command answers only for what it marked. */
 static bool is_left_by(const struct keeper *k, const struct child *c, pid_t orphan)
 {
     uint32_t owner = owner_of(k, orphan);
-    return owner ? owner == c->id : c->exited && runs_as(orphan, c->uid);
+    return owner ? owner == c->id : c->exited && c->uid != GUARD_NO_USER && runs_as(orphan, c->uid);
 }
 
 /* Kills what the child left behind. Returns how many of it were still there. */

@@ -16,6 +16,7 @@
 struct err;
 
 #define GUARD_GRACE_MS 3000
+#define GUARD_NO_USER UINT32_MAX
 #define GUARD_VARIABLE "ORRERY_CHILD" /* in every child: <token>.<id of the child> */
 
 struct guard {
@@ -50,7 +51,7 @@ struct guard_request {
     uint32_t verb;
     uint32_t id;    /* the agent's name for the child */
     int32_t signal; /* SPAWN: the child's stop signal; SIGNAL: the signal */
-    uint32_t uid;   /* SPAWN: the user it will run as */
+    uint32_t uid;   /* SPAWN: whose unmarked orphans it answers for; GUARD_NO_USER: nobody's */
 };
 
 /* What a memory file passed with GUARD_SPAWN holds: this, `limits` guard_limit, `groups` gid_t,

@@ -126,7 +126,7 @@ static void remember(struct process_order *o, const struct process_spec *spec,
         xstrdup(or_else(find_variable(spec->env, "PATH"), or_else(getenv("PATH"), DEFAULT_PATH)));
     o->folder = absolute(spec->cwd);
     o->user = xstrdup(user->name);
-    o->uid = user->uid;
+    o->uid = spec->instance ? user->uid : GUARD_NO_USER;
 }
 
 static int check_size(const struct process_spec *spec, struct err *err)

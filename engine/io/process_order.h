@@ -2,6 +2,7 @@
  */
 #pragma once
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "core/buf.h"
@@ -13,8 +14,8 @@ struct process_spec;
 struct process_order {
     struct buf spec; /* embedded: a guard_spec and what follows it */
     int signal;
-    uid_t uid;
-    char *label; /* owned, as all below: who it is for, in messages */
+    uint32_t uid; /* as in guard_request */
+    char *label;  /* owned, as all below: who it is for, in messages */
     char *command, *path, *folder, *user;
 };
 

@@ -11,7 +11,7 @@ error("a meta file cannot be required")
 ---A program gets a clean environment: PATH, HOME, USER, LOGNAME, LANG and TZ, over which `env` is
 ---laid, and ORRERY_CHILD, by which the guard knows it again. Nothing else of ours is passed on.
 ---
----    local db = assert(orrery.process.spawn { argv = { "redis-server" }, instance = "demo/redis@a" })
+---    local db = assert(orrery.process.spawn { argv = { "redis-server" }, instance = "demo/db@a" })
 ---    print(db:wait(5))          --> nil  timed out  timeout
 ---    db:signal("TERM")
 ---    print(db:wait().code)      --> 0
@@ -33,7 +33,7 @@ local Process = {}
 
 ---@class orrery.process.Service: orrery.process.Program
 ---@field umask? integer default ours
----@field limits? table<string, integer|"unlimited"> as core cpu data fsize memlock nofile nproc stack
+---@field limits? table<string, integer|"unlimited"> as core cpu data fsize memlock nofile nproc
 ---@field deathSignal? string its stop signal if this process dies; default "TERM"
 ---@field instance? string "<stack>/<instance id>"; becomes ORRERY_INSTANCE
 ---@field log? orrery.process.Log where its output goes; its last lines are kept in any case
@@ -136,16 +136,16 @@ function Signals:next(timeout) end
 ---Gives the signals back; who waits gets nil, "closed", "closed".
 function Signals:close() end
 
----Starts a program that is nobody's child and outlives us: a session of its own, our environment and
----working folder, output appended to `log` (dropped without one). Blocks until it is executed.
+---Starts a program that is nobody's child and outlives us: a session of its own, our environment
+---and working folder, output appended to `log` (dropped without one). Blocks until it is executed.
 ---@param program {argv: string[], log: string?}
 ---@return integer? pid
 ---@return string? message
 ---@return string? code
 function process.detach(program) end
 
----Waits until the guard has died (somebody killed it). Its services are then being stopped: SIGTERM,
----SIGKILL after 3 seconds. Nothing can be started any more.
+---Waits until the guard has died (somebody killed it). Its services are then being stopped:
+---SIGTERM, SIGKILL after 3 seconds. Nothing can be started any more.
 ---@async
 ---@return string message
 function process.guard_lost() end
@@ -188,8 +188,8 @@ function process.user() end
 ---@return string? code not_found
 function process.lookup_user(name) end
 
----What the kernel says about a process; nil if there is none. With its pid, `startTime` (clock ticks
----since boot) names it for good. State "Z" is a zombie: not alive.
+---What the kernel says about a process; nil if there is none. With its pid, `startTime` (clock
+---ticks since boot) names it for good. State "Z" is a zombie: not alive.
 ---@param pid integer
 ---@return {startTime: integer, state: string, name: string, parent: integer}?
 function process.stat(pid) end

@@ -17,9 +17,11 @@ local NUMBERS = {port = true, interval = true, timeout = true, startPeriod = tru
 local SECRET_IN_ARGV = "a secret would be in a command line, where every user of the machine " ..
   "can read it; pass it in env or in a file"
 
+-- Notes a problem, and the further ones of the same template.
 local function add(r, path, problem)
   r.problems[#r.problems + 1] = {path = path, message = problem.message, file = problem.file,
     line = problem.line, column = problem.column, pending = problem.pending or false}
+  for _, other in ipairs(problem.others or {}) do add(r, path, other) end
 end
 
 local function new(stack, name, context)

@@ -274,7 +274,14 @@ local function resolve(self, name)
   end
   if declared then return default_value(self, name, declared) end
   if roots[name] then return roots[name](self) end
-  return failure(("'%s' is not declared%s"):format(name, suggest.hint(name, all_names(self))))
+  return failure(self:undeclared(name))
+end
+
+--- Why a name may not be used at all, or nil if it may.
+function scope:undeclared(name)
+  if declaration(self, name) or fields.OWN[name] or roots[name] then return nil end
+  if (self.service.settings or {})[name] ~= nil then return nil end
+  return ("'%s' is not declared%s"):format(name, suggest.hint(name, all_names(self)))
 end
 
 --- The value of a name | nil, {message, pending}. Each is worked out once.

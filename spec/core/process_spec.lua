@@ -222,6 +222,7 @@ describe("process.spawn", function()
     local proc = assert(process.spawn {
       shell = "setsid env -i sh -c 'echo $$ >" .. dir .. "/pid; sleep 60; sleep 60' & "
         .. "sleep 60; true",
+      instance = "spec/db@a",
     })
     local worker = await_pid(dir .. "/pid")
     process.run { argv = { "kill", "-9", tostring(proc.pid) } }

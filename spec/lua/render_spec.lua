@@ -169,6 +169,17 @@ describe("render.files", function()
     assert.matches("own.env:2:5: 'nope' is not declared", problem.message)
   end)
 
+  it("tells of every undeclared name in a template", function()
+    local stack = one [[exec = {"a"}, variables = {batch = {type = "number", default = 1}},
+      config = {["a.env"] = {template = "A=${batsh}\nB=%{ if false }${nope_nope}%{ endif }\n" ..
+        "%{ for x in [1] }${x}%{ endfor }"}}]]
+    local list, problems = render.files(stack, "a", context())
+    assert.is_nil(list)
+    assert.are.equal(2, #problems)
+    assert.are.same({1, 2}, {problems[1].line, problems[2].line})
+    assert.matches("'batsh' is not declared; did you mean \"batch\"", problems[1].message)
+  end)
+
   it("refuses text that is not of its format, with the template's line", function()
     local stack = one [[exec = {"a"},
       config = {["a.env"] = {template =

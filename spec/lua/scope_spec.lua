@@ -78,6 +78,11 @@ describe("scope: names", function()
       "${did}").message)
   end)
 
+  it("have the domain of the stack as host name, unless they say another", function()
+    assert.are.equal("pds.test", render(new {pds = {}}, "${hostname}"))
+    assert.are.equal("x.test", render(new {pds = {hostname = "x.test"}}, "${hostname}"))
+  end)
+
   it("that need themselves are found out", function()
     local own = new {pds = {did = "${hostname}", hostname = "x${did}"}}
     assert.matches("needs itself", problem(own, "${did}").message)

@@ -21,7 +21,7 @@ end
 
 local function from_error(path, err)
   return failed(path, err.message, {file = err.file, line = err.line, column = err.column,
-                                    pending = err.pending})
+                                    pending = err.pending, others = err.others})
 end
 
 -- The user whose file it is: as root, the service's.

@@ -58,6 +58,7 @@ local function own_value(self, name)
   if name == "url" or name == "publicUrl" then value = composed_url(self) end
   if name == "url" and value == nil and self.record then value = self.record.url end
   if name == "bind" then value = M.own(self, "address") end
+  if name == "hostname" then value = self.stack.domain end
   if name == "tags" or name == "meta" or name == "ports" then value = {} end
   return value or DEFAULTS[name]
 end

@@ -49,6 +49,7 @@ end
 function expr.lit(_, node) return literal(node.value) end
 
 function expr.name(ctx, node)
+  if not ctx.names[node.name] then ctx.free[node.pos] = node.name end
   return ctx.names[node.name] or ("get(run, %q, %d)"):format(node.name, node.pos)
 end
 
@@ -115,7 +116,7 @@ end
 function expr.quoted(ctx, node)
   local only = #node.parts == 1 and node.parts[1]
   if only and only.k == "out" then return generate(ctx, only.expr) end
-  local inner = {source = ctx.source, names = ctx.names, counter = ctx.counter, lines = {}}
+  local inner = setmetatable({lines = {}}, {__index = ctx})
   generate_block(inner, node.parts, true)
   return ("capture(run, function() %s end)"):format(table.concat(inner.lines, " "))
 end
@@ -160,8 +161,8 @@ function generate_block(ctx, parts)
   for _, p in ipairs(parts) do part[p.k](ctx, p) end
 end
 
-local function generate_chunk(source, parts)
-  local ctx = {source = source, names = {}, counter = {n = 0}, lines = {}}
+local function generate_chunk(source, parts, free)
+  local ctx = {source = source, names = {}, counter = {n = 0}, lines = {}, free = free}
   add(ctx, "local function render(run)")
   generate_block(ctx, parts)
   add(ctx, "end")
@@ -171,19 +172,21 @@ local function generate_chunk(source, parts)
   return table.concat(ctx.lines, "\n")
 end
 
---- Compiles `source` ({text, name}) to {render = function(run), value = function(run) or nil};
---- `value` exists when the text is nothing but one `${}`. Raises an error of `errors`.
+--- Compiles `source` ({text, name}) to {render = function(run), value = function(run) or nil,
+--- free}: `value` exists when the text is nothing but one `${}`; `free` are the names that the
+--- scope must know, by their place. Raises an error of `errors`.
 function M.compile(source)
   if #source.text > MAX_TEXT then
     errors.raise({text = "", name = source.name, hidden = true}, 1, "a template over 1 MiB")
   end
-  local chunk = generate_chunk(source, parser.parse(source))
+  local free = {}
+  local chunk = generate_chunk(source, parser.parse(source), free)
   local load_chunk, problem = core.script.load(chunk, "=template", runtime.environment)
   if not load_chunk then
     errors.raise(source, 1, "this template is too complex to compile (" .. problem .. ")")
   end
   local render, value = load_chunk()
-  return {render = render, value = value, source = source}
+  return {render = render, value = value, source = source, free = free}
 end
 
 return M

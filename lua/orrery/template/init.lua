@@ -55,7 +55,22 @@ local function new_run(template, scope, options)
   }
 end
 
-local function attempt(fn, run)
+-- An error for the first name that the scope does not know, with those for the others.
+local function undeclared(template, scope)
+  if type(scope.undeclared) ~= "function" then return nil end
+  local found = {}
+  for at, name in pairs(template.free) do
+    local message = scope:undeclared(name)
+    if message then found[#found + 1] = errors.new(template.source, at, message, {at = at}) end
+  end
+  table.sort(found, function(a, b) return a.at < b.at end)
+  if found[1] then found[1].others = {table.unpack(found, 2)} end
+  return found[1]
+end
+
+local function attempt(template, fn, run, scope)
+  local wrong = undeclared(template, scope)
+  if wrong then return false, wrong end
   local ok, result = pcall(fn, run)
   if ok then return true, result end
   if errors.is(result) then return false, result end
@@ -85,7 +100,7 @@ end
 
 local function render(template, scope, options)
   local run = new_run(template, scope, options)
-  local ok, problem = attempt(template.render, run)
+  local ok, problem = attempt(template, template.render, run, scope)
   if not ok then return nil, problem end
   local text = table.concat(run.out, "", 1, run.n)
   return text, run.secret, locator(run, text), run.later
@@ -102,7 +117,7 @@ end
 --- (for errors), dir (of the stack file, beside which filters of its own lie), format (its guard
 --- refuses values that would change the structure of the file), hidden (errors do not show the
 --- template's text). Returns text, is_secret, locate(line) -> the template's line, and a list of
---- what `later` stands in for | nil, {message, summary, file, line, column, pending}.
+--- what `later` stands in for | nil, {message, summary, file, line, column, pending, others}.
 function M.render(text, scope, options)
   options = options or {}
   local template, err = compiled(text, options.name or "template", options.hidden)
@@ -118,7 +133,7 @@ function M.value(text, scope, options)
   if not template then return nil, err end
   if not template.value then return render(template, scope, options) end
   local run = new_run(template, scope, options)
-  local ok, value = attempt(template.value, run)
+  local ok, value = attempt(template, template.value, run, scope)
   if not ok then return nil, value end
   return value, run.secret
 end
