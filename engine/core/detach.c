@@ -3,13 +3,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/err.h"
+#include "core/mem.h"
+
+extern char **environ;
 
 /* What the detached process tells: first its pid, then, if that failed, why. */
 struct word {
@@ -24,7 +30,27 @@ static void tell(int pipe, pid_t pid, int failure)
     (void)written;
 }
 
-static void become(char *const *argv, const int fds[2], int pipe)
+/* By these a guard knows what its children left behind. What is detached on purpose is nobody's. */
+static bool is_mark(const char *variable)
+{
+    return strncmp(variable, "ORRERY_CHILD=", 13) == 0 ||
+           strncmp(variable, "ORRERY_INSTANCE=", 16) == 0;
+}
+
+/* Our environment without the marks. The caller frees the list, not its strings. */
+static char **unmarked_environment(void)
+{
+    size_t count = 0, kept = 0;
+    while (environ[count])
+        count++;
+    char **list = xcalloc(count + 1, sizeof *list);
+    for (size_t i = 0; i < count; i++)
+        if (!is_mark(environ[i]))
+            list[kept++] = environ[i];
+    return list;
+}
+
+static void become(char *const *argv, char *const *env, const int fds[2], int pipe)
 {
     sigset_t none;
     for (int i = 1; i < NSIG; i++)
@@ -36,18 +62,18 @@ static void become(char *const *argv, const int fds[2], int pipe)
     dup2(fds[1], 2);
     syscall(SYS_close_range, 3u, ~0u, 4u); /* 4: CLOSE_RANGE_CLOEXEC */
     tell(pipe, getpid(), 0);
-    execvp(argv[0], argv);
+    execvpe(argv[0], argv, env);
     tell(pipe, getpid(), errno);
     _exit(127);
 }
 
 /* In the child that only lives to fork: its child has no parent then. */
-static void fork_again(char *const *argv, const int fds[2], int pipe)
+static void fork_again(char *const *argv, char *const *env, const int fds[2], int pipe)
 {
     setsid();
     pid_t pid = _Fork();
     if (pid == 0)
-        become(argv, fds, pipe);
+        become(argv, env, fds, pipe);
     if (pid < 0)
         tell(pipe, -1, errno);
     _exit(0);
@@ -57,15 +83,17 @@ static void fork_again(char *const *argv, const int fds[2], int pipe)
 static int fork_orphan(char *const *argv, const int fds[2], int pipe)
 {
     int subreaper = 0;
+    char **env = unmarked_environment();
     prctl(PR_GET_CHILD_SUBREAPER, &subreaper);
     prctl(PR_SET_CHILD_SUBREAPER, 0);
     pid_t pid = _Fork();
     if (pid == 0)
-        fork_again(argv, fds, pipe);
+        fork_again(argv, env, fds, pipe);
     int failure = pid < 0 ? errno : 0;
     while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
     prctl(PR_SET_CHILD_SUBREAPER, subreaper);
+    free(env);
     return failure;
 }
 
