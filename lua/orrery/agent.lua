@@ -102,7 +102,8 @@ end
 
 local function new_agent(stack, plan)
   local agent = { epoch = ("%x-%x"):format(math.floor(core.time.now() * 1000), process.pid()),
-    pid = process.pid(), version = core.version, started_at = core.time.now(), log = events.new(),
+    pid = process.pid(), guard = process.guard_pid(), version = core.version,
+    started_at = core.time.now(), log = events.new(),
     on_signal = function() end }
   local sup
   local driver = process_driver.new(stack,

@@ -79,8 +79,8 @@ function M.take(sup, agent)
     }
   end
   return { epoch = agent.epoch, seq = sup.log.seq, stack = sup.stack.name, file = sup.stack.file,
-    node = sup.stack.node, agent = { pid = agent.pid, version = agent.version,
-      startedAt = agent.started_at, stopping = sup.ending }, settled = settled, good = good,
+    node = sup.stack.node, agent = { pid = agent.pid, guard = agent.guard,
+      version = agent.version, startedAt = agent.started_at, stopping = sup.ending }, settled = settled, good = good,
     services = services }
 end
 
