@@ -105,6 +105,20 @@ describe("up -d", function()
     assert.equal("stopped", services.ticker.state)
   end)
 
+  it("names the process that has taken a port", function()
+    with_stack(nil, function(first)
+      local _, services = state_of(first)
+      local taken = services.web.instances[1]
+      local orrery = new_stack()
+      local code, out, err = orrery("up", "-d", "--set", "services.web.port=" .. taken.port, "--set",
+        "services.ticker.enable=false")
+      orrery("down")
+      assert.equal(1, code, err)
+      assert.truthy(out:find("foreign: port " .. taken.port, 1, true), out)
+      assert.truthy(err:find(("(pid %d)"):format(taken.pid), 1, true), err)
+    end)
+  end)
+
   it("says why when the state folder cannot be made", function()
     local dir = support.tmp()
     support.write(dir .. "/file", "")
@@ -196,6 +210,31 @@ describe("a running stack", function()
       assert.equal(2, core.json.decode(rest:match("[^\n]+")).seq)
       local gone = orrery("events", "--since", "1000000")
       assert.equal(1, gone)
+    end)
+  end)
+
+  it("goes on telling with logs -f and events -f", function()
+    with_stack(nil, function(orrery, _, _, dir)
+      local function follow(name, ...)
+        local log = ("%s/%s.out"):format(dir, name)
+        return assert(core.process.spawn { argv = { support.binary(), "-f", dir, name, "-f", ... },
+          env = support.env(), cwd = dir, instance = "spec/" .. name, log = { path = log } }), log
+      end
+      local function told(log, text, times)
+        support.wait_until(function()
+          return support.exists(log) and select(2, support.read(log):gsub(text, "")) == times
+        end, 10, ("%q %d times in %s"):format(text, times, log))
+      end
+      local logs, logs_file = follow("logs", "ticker")
+      local events, events_file = follow("events")
+      told(logs_file, "ticker is here", 1)
+      assert.equal(0, (orrery("restart", "ticker")))
+      told(logs_file, "ticker is here", 2)
+      told(events_file, "restart was asked for", 1)
+      assert.equal(0, (orrery("down")))
+      assert.same({ code = 0 }, events:wait(10))
+      logs:signal("INT")
+      assert.same({ signal = "INT" }, logs:wait(10))
     end)
   end)
 

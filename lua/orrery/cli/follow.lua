@@ -87,8 +87,9 @@ function M.settled(set)
 end
 
 --- Progress of a wait: one line for each change, and on a terminal a line that says who is awaited.
-function M.progress(set)
-  local p = ui.progress()
+-- It joins the progress `shown` already, if given.
+function M.progress(set, shown)
+  local p = shown or ui.progress()
   local function awaited(state, waited)
     local names = {}
     for _, service in ipairs(state.services) do

@@ -24,7 +24,7 @@ end
 local function announce(ctx, stack, p)
   local client, message = session.try_client(stack)
   if not client then return ui.progress_line(p, message) end
-  local progress = follow.progress()
+  local progress = follow.progress(nil, p)
   local state = follow.wait(client, follow.settled(), {on_beat = progress.on_beat})
   ui.progress_end(progress.show)
   if not state or state.agent.stopping then return end

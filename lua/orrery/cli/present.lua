@@ -18,7 +18,7 @@ function M.reason(instance)
   local flags = table.concat(instance.flags or {}, ", ")
   if flags ~= "" then parts[1] = flags end
   local failing = instance.state == "running" and instance.message ~= "" and instance.message
-  local why = failing or instance.reason
+  local why = failing or not instance.good and instance.reason
   if why and why ~= "" then parts[#parts + 1] = why end
   return table.concat(parts, ": ")
 end
@@ -97,7 +97,8 @@ local FORMATS = {
 function M.event(event)
   local who = event.instance or event.service or "stack"
   local format = FORMATS[event.type]
-  local text = format and event.to and format(event) or event.type .. " " .. ui.clean(event.message)
+  local text = format and event.to and format(event) or event.type
+  if event.message then text = text .. ": " .. ui.clean(event.message) end
   if event.reason and event.reason ~= "" then text = text .. ": " .. ui.clean(event.reason) end
   return ("%-16s %s"):format(ui.clean(who), text)
 end

@@ -1,4 +1,5 @@
 --- report -- how `up`, `start` and `restart` end: the table, what is wrong, what to do next.
+local core = require "orrery.core"
 local logfile = require "orrery.cli.logfile"
 local present = require "orrery.cli.present"
 local session = require "orrery.cli.session"
@@ -10,12 +11,14 @@ local LAST_LINES = 5
 
 --- Prints why each service that is not as it should be is not, with the end of its log.
 function M.trouble(ctx, stack, state, only)
+  local began = core.time.format(state.agent.startedAt) -- what an earlier agent's run wrote is old
   for _, item in ipairs(present.troubled(state, only)) do
     local instance = item.instance
     local reason = present.reason(instance)
-    ui.note("%s is %s%s", item.service.name, instance.state, reason ~= "" and ": " .. ui.clean(reason) or "")
+    ui.note("%s is %s%s", item.service.name, instance.state,
+      reason ~= "" and ": " .. ui.clean(reason) or "")
     for _, line in ipairs(logfile.last(stack, instance.id, LAST_LINES)) do
-      ui.note("    %s", ui.clean(line.text))
+      if line.at >= began then ui.note("    %s", ui.clean(line.text)) end
     end
     if not item.service.external then
       ui.note("    more: %s", session.paste(ctx, "logs", item.service.name))
