@@ -86,6 +86,7 @@ local function arrow(event)
 end
 
 local FORMATS = {
+  agent = function(event) return "the agent is " .. event.to end,
   state = arrow,
   health = function(event) return "health " .. arrow(event) end,
   flag = function(event)

@@ -267,6 +267,7 @@ function commands.restart(sup, names)
 end
 
 function commands.down(sup)
+  if not sup.ending then events.add(sup.log, { type = "agent", to = "stopping" }) end
   sup.ending = true
   return each(sup, sup.plan.order, function(i) i.desired = "down" end)
 end

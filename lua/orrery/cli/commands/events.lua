@@ -8,15 +8,17 @@ local function show(ctx, event)
   ui.out("%s %5d  %s", ui.paint("dim", core.time.format(event.at)), event.seq, present.event(event))
 end
 
---- An agent that ends closes the stream: that is the end, not a failure.
+--- An agent that was told to stop ends the stream with itself: that is no failure.
 local function show_all(ctx, source)
+  local stopping = false
   while true do
     local event, message, code = source:next(3600)
     if event then
       show(ctx, event)
+      stopping = stopping or (event.type == "agent" and event.to == "stopping")
     elseif code ~= "timeout" then
       source:close()
-      if code == "closed" then return session.OK end
+      if code == "closed" or stopping then return session.OK end
       session.fail(session.UNREACHABLE, "%s", message)
     end
   end

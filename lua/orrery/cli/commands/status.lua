@@ -14,13 +14,13 @@ end
 
 --- Shows the state again at each event until the agent ends.
 local function watch(ctx, client, only)
-  local seq
-  local _, message, code = follow.wait(client, function(state)
-    if state.seq ~= seq then show(ctx, state, only, true) end
-    seq = state.seq
+  local last
+  local _, message = follow.wait(client, function(state)
+    if not last or state.seq ~= last.seq then show(ctx, state, only, true) end
+    last = state
     return false
   end, {})
-  if code == "closed" then return session.OK end
+  if last and last.agent.stopping then return session.OK end
   session.fail(session.UNREACHABLE, "%s", message)
 end
 
