@@ -7,8 +7,8 @@ set -eu
 build="gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libcurl4-openssl-dev libyaml-dev
   libjansson-dev libc-ares-dev libmicrohttpd-dev liblua5.4-dev"
 # npm installs the Node services; the rest compiles their one native module, where npm has no ready one.
-run="g++ make python3 ca-certificates"
-test="lua5.4 lua-busted lua-check clang-format postgresql curl"
+run="g++ make python3 ca-certificates curl"
+test="lua5.4 lua-busted lua-check clang-format postgresql"
 
 say() { echo "deps: $*" >&2; }
 
