@@ -111,7 +111,14 @@ static bool is_left_by(const struct keeper *k, const struct child *c, pid_t orph
     return owner ? owner == c->id : c->exited && c->uid != GUARD_NO_USER && runs_as(orphan, c->uid);
 }
 
-/* Kills what the child left behind. Returns how many of it were still there. */
+/* Between two programs (in the midst of an exec), and when it is about to vanish, a process shows
+ * neither arguments nor environment: whose it is can only be told a moment later. */
+static bool is_in_between(const struct keeper *k, pid_t pid)
+{
+    return !owner_of(k, pid) && !proc_has_arguments(pid);
+}
+
+/* Kills what the child left behind. Returns how many of it were, or may have been, still there. */
 static int kill_leavings(struct keeper *k, const struct child *c)
 {
     struct pids pids = {0};
@@ -122,9 +129,11 @@ static int kill_leavings(struct keeper *k, const struct child *c)
         pid_t pid = pids.list[i];
         if (find_pid(k, pid) || !proc_stat(pid, &stat) || !proc_alive(&stat))
             continue;
-        if (!is_left_by(k, c, pid))
+        bool in_between = is_in_between(k, pid);
+        if (!in_between && !is_left_by(k, c, pid))
             continue;
-        proc_kill_tree(pid);
+        if (!in_between)
+            proc_kill_tree(pid);
         count++;
     }
     pids_free(&pids);

@@ -169,6 +169,16 @@ char *proc_env(pid_t pid, const char *name)
     return value;
 }
 
+bool proc_has_arguments(pid_t pid)
+{
+    char path[64];
+    struct buf text = {0};
+    snprintf(path, sizeof path, "/proc/%d/cmdline", pid);
+    bool some = slurp(path, &text) && text.len;
+    buf_free(&text);
+    return some;
+}
+
 /* The kernel's handle for one process; without it (before Linux 5.3) the pid itself must do. */
 static int open_pid(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 

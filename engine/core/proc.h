@@ -35,6 +35,9 @@ void proc_all(struct pids *ret);
  * if it has none, or may not be read. */
 char *proc_env(pid_t pid, const char *name);
 
+/* False for a process in the midst of an exec, and for one that is about to vanish. */
+bool proc_has_arguments(pid_t pid);
+
 /* SIGKILL for the progeny of `pid`, and for `pid` itself if it is our child. */
 void proc_kill_tree(pid_t pid);
 
