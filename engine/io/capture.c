@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,11 +40,13 @@ struct capture {
     struct source sources[2];
     uv_timer_t timer;
     struct log_file file; /* embedded; the writer's while `writing` */
-    bool has_file, writing, held, dropping, finishing, closing, warned;
+    bool has_file, writing, held, dropping, finishing, closing, warned, last_look;
     struct buf backlog, chunk; /* chunk is the writer's */
     uint64_t dropped;          /* lines, not yet told in the log */
     int failure;               /* errno of the last write */
     uv_work_t work;
+    atomic_bool
+        written; /* by the writer: the chunk is done with, though the loop may not know yet */
     struct tail_line tail[TAIL_LINES];
     size_t tail_first, tail_count, tail_bytes;
     void (*done)(void *data);
@@ -216,6 +219,7 @@ static void hold_back(struct capture *c)
     for (int i = 0; i < 2; i++)
         if (c->sources[i].open)
             uv_read_stop((uv_stream_t *)&c->sources[i].pipe);
+    uv_update_time(&c->io->loop); /* splitting what was read may have taken a while */
     if (!c->finishing)
         uv_timer_again(&c->timer);
 }
@@ -248,6 +252,7 @@ static void write_chunk(uv_work_t *work)
 {
     struct capture *c = work->data;
     c->failure = log_file_write(&c->file, c->chunk.data, c->chunk.len);
+    atomic_store(&c->written, true);
 }
 
 static void warn_of_failure(struct capture *c)
@@ -298,6 +303,7 @@ static void write_more(struct capture *c)
     c->chunk = c->backlog;
     c->backlog = empty;
     c->work.data = c;
+    atomic_store(&c->written, false);
     c->writing = uv_queue_work(&c->io->loop, &c->work, write_chunk, on_written) == 0;
 }
 
@@ -306,7 +312,12 @@ static void write_more(struct capture *c)
 static void on_timer(uv_timer_t *timer)
 {
     struct capture *c = timer->data;
-    if (c->finishing && (c->sources[0].open || c->sources[1].open)) {
+    bool open = c->sources[0].open || c->sources[1].open;
+    if (c->finishing && open && !c->last_look) {
+        c->last_look = true; /* the loop may have been late: what is in the pipes is read first */
+        read_on(c);
+        uv_timer_start(timer, on_timer, 1, 0);
+    } else if (c->finishing && open) {
         end_source(c, &c->sources[0]);
         end_source(c, &c->sources[1]);
         write_more(c);
@@ -314,7 +325,7 @@ static void on_timer(uv_timer_t *timer)
         finish_if_drained(c);
     } else if (c->finishing) {
         tell_done(c);
-    } else {
+    } else if (!atomic_load(&c->written)) { /* else it is the loop that was late, not the disk */
         uv_timer_stop(timer);
         c->dropping = true;
         read_on(c);
@@ -379,6 +390,7 @@ void capture_finish(struct capture *c, void (*done)(void *data), void *data)
     c->finishing = true;
     c->done = done;
     c->data = data;
+    uv_update_time(&c->io->loop);
     uv_timer_start(&c->timer, on_timer, CAPTURE_HOLD_MS, 0);
     if (!c->sources[0].open && !c->sources[1].open && !c->writing && !c->backlog.len)
         uv_timer_start(&c->timer, on_timer, 0, 0); /* told from the loop */

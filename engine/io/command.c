@@ -36,7 +36,7 @@ struct command {
     char *input; /* owned */
     size_t input_len, max_output;
     int status;
-    bool exited, timed_out;
+    bool exited, timed_out, last_look;
     struct err err;        /* why it could not start */
     command_done_fn *done; /* NULL once called or cancelled */
     void *data;
@@ -181,6 +181,11 @@ static void on_started(void *data, const struct err *err)
 static void on_timeout(uv_timer_t *timer)
 {
     struct command *c = timer->data;
+    if (c->exited && !c->last_look) {
+        c->last_look = true; /* the loop may have been late: what is in the pipes is read first */
+        uv_timer_start(timer, on_timeout, 1, 0);
+        return;
+    }
     c->timed_out = !c->exited && !c->err.code;
     finish(c);
 }
@@ -191,6 +196,7 @@ static void on_exited(void *data, int status)
     c->process = NULL;
     c->exited = true;
     c->status = status == PROCESS_UNKNOWN ? SIGKILL : status;
+    uv_update_time(&c->io->loop);
     uv_timer_start(&c->timer, on_timeout, LINGER_MS, 0);
     finish_if_drained(c);
 }
