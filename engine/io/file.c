@@ -271,7 +271,7 @@ static void sign_lock(int fd)
 int file_lock(const char *path, struct err *err)
 {
     for (int tries = 0; tries < 10; tries++) {
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0640);
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0600);
         if (fd < 0)
             return err_errno(err, errno, "cannot lock %s", path);
         if (flock(fd, LOCK_EX | LOCK_NB) < 0) {

@@ -17,6 +17,7 @@ return {
   port = 3000,
   url = "http://${address}:${port}",
   did = "did:web:${hostname}",
+  tags = { "atproto", "pds" },
   exec = { "node", "${dir.package}/pds.cjs" },
   env = { BIND_HOST = "${bind}" },
   envFile = "pds.env",

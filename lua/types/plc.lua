@@ -7,6 +7,7 @@ return {
   package = { npm = "@did-plc/server", version = "0.0.1" },
   port = 2582,
   url = "http://${address}:${port}",
+  tags = { "atproto", "plc" },
   exec = { "node", "${dir.package}/plc.cjs" },
   env = {
     PORT = "${port}",

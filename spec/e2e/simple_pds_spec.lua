@@ -128,7 +128,9 @@ describe("simple-pds", function()
     for _, name in ipairs({ "pds", "plc" }) do
       assert.is_false(support.procfs.alive(services[name].instances[1].pid), name)
     end
-    assert.same({}, core.json.decode(select(2, orrery(dir, { "discover", "pds", "--json" }))) or {})
+    code, out = orrery(dir, { "discover", "pds", "--json" })
+    assert.equals(1, code)
+    assert.same({}, core.json.decode(out))
   end)
 
   it("leaves no child when its agent is killed, and comes back", function()
