@@ -18,8 +18,8 @@ local script = {}
 ---@return string? code "invalid"
 function script.load(text, chunkname, env) end
 
----Calls `fn(...)` with bounds: `seconds` of CPU time (at most 60) and 256 MiB of memory. Any wait in
----it fails. An error that is a table is handed on as it is.
+---Calls `fn(...)` with bounds: `seconds` of CPU time (at most 60) and 256 MiB of memory. Any wait
+---in it fails. An error that is a table is handed on as it is.
 ---@param seconds number
 ---@param fn function
 ---@param ... any

@@ -2,10 +2,13 @@
 error("a meta file cannot be required")
 
 ---Tasks: functions that run side by side and wait for events without blocking each other. Only one
----runs at a time, and it runs until it waits or ends; after a second of CPU time without a wait it is
----stopped with an error.
+---runs at a time, and it runs until it waits or ends; after a second of CPU time without a wait it
+---is stopped with an error.
 ---
----    local t = orrery.task.spawn(function(name) orrery.time.sleep(1) return "hello " .. name end, "x")
+---    local t = orrery.task.spawn(function(name)
+---      orrery.time.sleep(1)
+---      return "hello " .. name
+---    end, "x")
 ---    print(t:join())   --> hello x
 ---@class orrery.task
 local task = {}

@@ -20,7 +20,8 @@ local function instance_view(i)
   return {
     id = i.id, pid = i.pid, address = i.address, port = i.port, url = i.url,
     desired = i.desired, state = i.state, health = i.health, flags = flags_of(i),
-    reason = i.reason, message = i.health_message, since = i.since, restarts = i.restarts, exit = i.exit and i.exit.message, checks = checks,
+    reason = i.reason, message = i.health_message, since = i.since, restarts = i.restarts,
+    exit = i.exit and i.exit.message, checks = checks,
   }
 end
 
@@ -80,8 +81,8 @@ function M.take(sup, agent)
   end
   return { epoch = agent.epoch, seq = sup.log.seq, stack = sup.stack.name, file = sup.stack.file,
     node = sup.stack.node, agent = { pid = agent.pid, guard = agent.guard,
-      version = agent.version, startedAt = agent.started_at, stopping = sup.ending }, settled = settled, good = good,
-    services = services }
+      version = agent.version, startedAt = agent.started_at, stopping = sup.ending },
+    settled = settled, good = good, services = services }
 end
 
 return M

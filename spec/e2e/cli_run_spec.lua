@@ -110,8 +110,8 @@ describe("up -d", function()
       local _, services = state_of(first)
       local taken = services.web.instances[1]
       local orrery = new_stack()
-      local code, out, err = orrery("up", "-d", "--set", "services.web.port=" .. taken.port, "--set",
-        "services.ticker.enable=false")
+      local code, out, err = orrery("up", "-d", "--set", "services.web.port=" .. taken.port,
+        "--set", "services.ticker.enable=false")
       orrery("down")
       assert.equal(1, code, err)
       assert.truthy(out:find("foreign: port " .. taken.port, 1, true), out)

@@ -16,7 +16,8 @@ return { name = "good", stateDir = "STATE", services = {
   web = { exec = { "sleep", "60" }, port = 4001, tags = { "t" },
     settings = { key = secret { generate = "hex:16", name = "key" } },
     variables = { key = { type = "string", secret = true } } },
-  app = { exec = { "sleep", "60" }, dependencies = { "web", { name = "extra", type = "optional" } } },
+  app = { exec = { "sleep", "60" },
+    dependencies = { "web", { name = "extra", type = "optional" } } },
   extra = { exec = { "sleep", "60" } },
 } }]]
 
@@ -26,8 +27,8 @@ return { stateDir = "STATE", colour = "red", services = {
   app = { exec = { "x" }, dependencies = { { name = "web", type = "requird" }, "nothing" } },
 } }]]
 
-local READERS = { "validate", "plan", "graph", "config", "check", "render", "services", "up", "down",
-  "status", "logs", "events" }
+local READERS = { "validate", "plan", "graph", "config", "check", "render", "services", "up",
+  "down", "status", "logs", "events" }
 
 describe("an invalid stack", function()
   it("is refused by every command, with every problem, and nothing is touched", function()
@@ -36,8 +37,8 @@ describe("an invalid stack", function()
       local code, out, err = orrery { "-f", dir, command }
       assert.equal(3, code, command .. ": " .. err)
       assert.equal("", out)
-      for _, part in ipairs { "colour", "services.web.exe: unknown key", '"exec"', "services.web.port",
-        'did you mean "required"?', '"nothing"' } do
+      for _, part in ipairs { "colour", "services.web.exe: unknown key", '"exec"',
+        "services.web.port", 'did you mean "required"?', '"nothing"' } do
         assert.truthy(err:find(part, 1, true), ("%s: %q is not in %q"):format(command, part, err))
       end
     end

@@ -37,8 +37,8 @@ end)
 
 describe("--set", function()
   it("reads numbers, booleans and JSON as such, and the rest as text", function()
-    local set = args.settings { "a=1", "b=1.5", "c=true", "d=0644", "e=0x10", "f=[1,2]", 'g={"x":null}',
-      "h=", "i=-3", "j=1.2.3", 'k="7"', "l=a=b" }
+    local set = args.settings { "a=1", "b=1.5", "c=true", "d=0644", "e=0x10", "f=[1,2]",
+      'g={"x":null}', "h=", "i=-3", "j=1.2.3", 'k="7"', "l=a=b" }
     assert.equal(1, set.a)
     assert.equal("integer", math.type(set.a))
     assert.equal(1.5, set.b)

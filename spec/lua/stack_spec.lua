@@ -2,41 +2,18 @@ local support = require "support"
 local core = require "orrery.core"
 local secret = require "orrery.secret"
 local stack = require "orrery.stack"
+local stacks = require "support.stacks"
 
 local dir
 
 before_each(function() dir = support.tmp() end)
 
---- Writes a stack file and loads it.
-local function load(text, options, name)
-  local path = support.write(dir .. "/" .. (name or "stack.lua"), text)
-  return stack.load(path, options)
-end
+local function load(...) return stacks.load(dir, ...) end
+local function good(...) return stacks.good(dir, ...) end
+local function problems_of(...) return stacks.problems_of(dir, ...) end
+local function only(...) return stacks.only(dir, ...) end
 
-local function good(text, options, name)
-  local loaded, problems = load(text, options, name)
-  if not loaded then error(stack.format(problems), 2) end
-  return loaded
-end
-
---- The problems as a list of "path: message".
-local function problems_of(text, options, name)
-  local loaded, problems = load(text, options, name)
-  assert.is_nil(loaded)
-  local lines = {}
-  for i, problem in ipairs(problems) do
-    lines[i] = (problem.path and problem.path .. ": " or "") .. problem.message
-  end
-  return lines, problems
-end
-
-local function only(text, options, name)
-  local lines = problems_of(text, options, name)
-  assert.equal(1, #lines, table.concat(lines, "\n"))
-  return lines[1]
-end
-
-local EXEC = 'exec = {"sleep", "1"}'
+local EXEC = stacks.EXEC
 
 --- A stack with one service `a` and these fields.
 local function one(fields)
@@ -570,38 +547,5 @@ describe("any wrong value at any key", function()
       end
     end, 1)
     assert.is_true(count > 500)
-  end)
-end)
-
-describe("the folders of a stack", function()
-  it("lie where stateDir says", function()
-    local loaded = good [[return { stateDir = 'st', discovery = { filePath = 'disc' },
-      services = { a = { exec = {'x'} } } }]]
-    local dirs = loaded.dirs
-    assert.equal(dir .. "/st", dirs.state)
-    assert.equal(dir .. "/st/run", dirs.run)
-    assert.equal(dir .. "/st/log", dirs.logs)
-    assert.equal(dir .. "/disc", dirs.discovery)
-  end)
-
-  it("are not so deep that no socket fits", function()
-    assert.matches("stateDir: .* is longer than the 107 bytes",
-      only("return { stateDir = '/" .. ("x"):rep(100) .. "', services = { a = { " .. EXEC ..
-        " } } }"))
-  end)
-
-  it("name this node and its instances", function()
-    local loaded = good("return { services = { a = { " .. EXEC ..
-      ", port = 8000, replicas = 2 } } }", { node = "edge" })
-    assert.equal("edge", loaded.node)
-    assert.same({ "a@edge", "a-2@edge" }, loaded.services.a.instances)
-    assert.equal("127.0.0.1", loaded.services.a.bind)
-    loaded = good([[return { nodes = { edge = { address = "127.0.0.7" } },
-      services = { a = { exec = {"x"} } } }]], { node = "edge" })
-    assert.equal("127.0.0.7", loaded.services.a.bind)
-    assert.equal("127.0.0.7", loaded.services.a.address)
-    assert.matches('this machine is "edge", and nodes has only other',
-      only("return { nodes = { other = {} }, services = { a = { " .. EXEC .. " } } }",
-        { node = "edge" }))
   end)
 end)
