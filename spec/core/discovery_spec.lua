@@ -373,7 +373,7 @@ describe("many writers", function()
       local backend = assert(require("orrery").discovery.open("file", {filePath = %q}))
       io.write(backend:lookup("pds")[1].id, " ")
       print(select(2, backend:deregister("pds", "pds@edge")))]]):format(dir) },
-      { user = "nobody", env = child_env })
+      { user = "nobody", env = support.engine_for_others() })
     assert.equal(0, code, err)
     assert.matches("^pds@edge cannot lock .*/%.lock: Permission denied\tdenied\n$", out)
     assert.equal(1, #backend:lookup "pds")

@@ -241,8 +241,10 @@ describe("process.spawn", function()
     assert.same({ code = 0 }, proc:wait(10))
     local lines = {}
     for i, line in ipairs(proc:tail(10)) do lines[i] = line:match("^%S+ out%s+(.*)$") end
-    assert.same({ "0027", "77", "0", tostring(pid), "SigBlk:\t0000000000000000",
-      "SigIgn:\t0000000000000000" }, lines)
+    -- 32 and 33 are libc's own; one whom posix_spawn started has them ignored, and none can tell.
+    local ignored = tonumber(table.remove(lines):match("^SigIgn:%s*(%x+)$"), 16) & ~(3 << 31)
+    assert.equal(0, ignored)
+    assert.same({ "0027", "77", "0", tostring(pid), "SigBlk:\t0000000000000000" }, lines)
   end)
 
   it("marks the process with its instance", function()
@@ -253,7 +255,8 @@ describe("process.spawn", function()
 
   if is_root then
     it("becomes another user, with that user's groups and home", function()
-      local result = process.run { shell = "id -un; id -G; echo $HOME $USER", user = "nobody" }
+      local result = process.run { shell = "id -un; id -G; echo $HOME $USER", user = "nobody",
+        cwd = "/" }
       assert.equal("nobody\n65534\n/nonexistent nobody\n", result.stdout)
     end)
 
@@ -261,7 +264,7 @@ describe("process.spawn", function()
       local dir = support.tmp()
       support.write(dir .. "/tool", "#!/bin/sh\n")
       process.run { shell = "chmod 755 " .. dir .. "; chmod 700 " .. dir .. "/tool" }
-      local _, message, code = process.run { argv = { dir .. "/tool" }, user = "nobody" }
+      local _, message, code = process.run { argv = { dir .. "/tool" }, user = "nobody", cwd = "/" }
       assert.truthy(message:find("user 'nobody' may not execute", 1, true))
       assert.equal("denied", code)
     end)

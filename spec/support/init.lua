@@ -123,13 +123,14 @@ function M.env(extra)
 end
 
 --- Runs a command to its end: code (nil when a signal ended it), stdout, stderr, the whole result.
---- options: cwd, env, input, timeout (30 s; running out fails the test), user.
+--- options: cwd (ours; with a user "/", who may not enter ours), env, input, timeout (30 s; running
+--- out fails the test), user.
 function M.run(argv, options)
   options = options or {}
   local timeout = options.timeout or 30
   local result = assert(core.process.run {
-    argv = argv, cwd = options.cwd, env = M.env(options.env), input = options.input,
-    user = options.user, timeout = timeout, maxOutput = 4 * 1024 * 1024,
+    argv = argv, cwd = options.cwd or options.user and "/", env = M.env(options.env),
+    input = options.input, user = options.user, timeout = timeout, maxOutput = 4 * 1024 * 1024,
   })
   if result.timedOut then
     error(("%s did not end within %g s; it wrote:\n%s%s"):format(
@@ -144,6 +145,21 @@ function M.orrery(arguments)
   local argv = table.pack(M.binary(), table.unpack(arguments))
   argv.n = nil
   return M.run(argv, arguments)
+end
+
+--- The environment for a lua5.4 of another user that loads the engine under test: from a copy, for
+--- that user may not be able to read ours.
+function M.engine_for_others()
+  local dir = M.tmp()
+  assert(core.file.copy_tree(M.root .. "/lua", dir .. "/lua"))
+  assert(core.file.mkdir(dir .. "/orrery", "0755"))
+  local module = assert(package.searchpath("orrery.core", package.cpath))
+  assert(core.file.copy_tree(module, dir .. "/orrery/core.so"))
+  assert(core.process.run { argv = { "chmod", "-R", "a+rX", dir } }.code == 0)
+  return {
+    LUA_PATH = dir .. "/lua/?.lua;" .. dir .. "/lua/?/init.lua", LUA_CPATH = dir .. "/?.so",
+    LD_PRELOAD = os.getenv "LD_PRELOAD", ASAN_OPTIONS = os.getenv "ASAN_OPTIONS",
+  }
 end
 
 -- ---- what a test leaves behind ----
