@@ -1,6 +1,5 @@
 #include "io/http.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "io/http_multi.h"
 #include "io/http_request.h"
 #include "io/io.h"
+#include "io/libcurl.h"
 
 #define MAX_HEADERS (64 * 1024)
 #define MAX_REDIRECTS 5
@@ -46,14 +46,20 @@ struct http_op {
     void *data; /* borrowed */
 };
 
+static void free_list(struct curl_slist *list)
+{
+    if (list) /* else libcurl may not be loaded */
+        libcurl.slist_free_all(list);
+}
+
 static void free_transfer(struct http_op *op)
 {
     http_multi_remove(&op->transfer);
     if (op->transfer.easy)
-        curl_easy_cleanup(op->transfer.easy);
-    curl_slist_free_all(op->headers);
-    curl_slist_free_all(op->addresses);
-    curl_slist_free_all(op->connect_to);
+        libcurl.easy_cleanup(op->transfer.easy);
+    free_list(op->headers);
+    free_list(op->addresses);
+    free_list(op->connect_to);
     op->transfer.easy = NULL;
     op->headers = op->addresses = op->connect_to = NULL;
 }
@@ -148,7 +154,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *data)
     }
     if (len == 2 && op->head.len) {
         long status = 0;
-        curl_easy_getinfo(op->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+        libcurl.easy_getinfo(op->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
         op->status = (int)status;
         if (op->stream && status >= 200) {
             op->head_ended = true;
@@ -189,7 +195,7 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *data)
 
 static const char *curl_detail(struct http_op *op, CURLcode code)
 {
-    return *op->curl_error ? op->curl_error : curl_easy_strerror(code);
+    return *op->curl_error ? op->curl_error : libcurl.easy_strerror(code);
 }
 
 static void fail_connect(struct http_op *op, CURLcode code)
@@ -197,7 +203,7 @@ static void fail_connect(struct http_op *op, CURLcode code)
     const char *where = op->request.shown_url;
     const char *path = op->request.of.unix_path;
     long number = 0;
-    curl_easy_getinfo(op->transfer.easy, CURLINFO_OS_ERRNO, &number);
+    libcurl.easy_getinfo(op->transfer.easy, CURLINFO_OS_ERRNO, &number);
     if (number == ECONNREFUSED)
         err_set(&op->err, "refused", "%s: connection refused", path ? path : where);
     else if (number)
@@ -282,7 +288,7 @@ static bool follow(struct http_op *op)
     char *location = NULL;
     if (!is_redirect(op))
         return false;
-    curl_easy_getinfo(op->transfer.easy, CURLINFO_REDIRECT_URL, &location);
+    libcurl.easy_getinfo(op->transfer.easy, CURLINFO_REDIRECT_URL, &location);
     if (!location)
         return false;
     if (op->redirects++ == MAX_REDIRECTS) {
@@ -319,29 +325,29 @@ static void configure(struct http_op *op)
 {
     CURL *easy = op->transfer.easy;
     http_request_configure(easy, &op->request.of);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, op->curl_error);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, op);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, op);
+    libcurl.easy_setopt(easy, CURLOPT_ERRORBUFFER, op->curl_error);
+    libcurl.easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+    libcurl.easy_setopt(easy, CURLOPT_HEADERDATA, op);
+    libcurl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+    libcurl.easy_setopt(easy, CURLOPT_WRITEDATA, op);
     op->headers = http_request_headers(&op->request.of);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, op->headers);
+    libcurl.easy_setopt(easy, CURLOPT_HTTPHEADER, op->headers);
     if (op->addresses)
-        curl_easy_setopt(easy, CURLOPT_RESOLVE, op->addresses);
+        libcurl.easy_setopt(easy, CURLOPT_RESOLVE, op->addresses);
     op->connect_to = http_target_connect_to(&op->target, &op->request.of);
     if (op->connect_to)
-        curl_easy_setopt(easy, CURLOPT_CONNECT_TO, op->connect_to);
+        libcurl.easy_setopt(easy, CURLOPT_CONNECT_TO, op->connect_to);
 }
 
 static void start_transfer(struct http_op *op)
 {
-    op->transfer.easy = curl_easy_init();
+    op->transfer.easy = libcurl.easy_init();
     if (!op->transfer.easy)
         abort();
     op->curl_error[0] = '\0';
     op->status = 0;
     configure(op);
-    curl_easy_setopt(op->transfer.easy, CURLOPT_URL, op->target.url);
+    libcurl.easy_setopt(op->transfer.easy, CURLOPT_URL, op->target.url);
     if (http_multi_add(op->io, &op->transfer, &op->err) < 0)
         fail_soon(op);
 }
@@ -386,7 +392,7 @@ static struct http_op *op_start(struct io *io, const struct http_request *reques
     uv_timer_init(&io->loop, &op->deadline);
     op->deadline.data = op;
     uv_timer_start(&op->deadline, deadline_passed, op->request.of.timeout_ms, 0);
-    if (http_request_check(&op->request.of, &op->err) < 0)
+    if (libcurl_load(&op->err) < 0 || http_request_check(&op->request.of, &op->err) < 0)
         fail_soon(op);
     else
         start_hop(op);
@@ -448,7 +454,7 @@ enum http_stream_state http_stream_line(struct http_op *op, const char **ret_lin
         return HTTP_STREAM_READY;
     if (op->paused) {
         op->paused = false;
-        curl_easy_pause(op->transfer.easy, CURLPAUSE_CONT); /* hands over what it held back */
+        libcurl.easy_pause(op->transfer.easy, CURLPAUSE_CONT); /* hands over what it held back */
         if (next_line(op, ret_line, ret_len))
             return HTTP_STREAM_READY;
     }

@@ -29,11 +29,11 @@ static void finish_ended(struct http_multi *m)
 {
     CURLMsg *message;
     int left;
-    while ((message = curl_multi_info_read(m->curl, &left))) {
+    while ((message = libcurl.multi_info_read(m->curl, &left))) {
         struct http_transfer *t;
         CURLcode code = message->data.result;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&t);
-        curl_multi_remove_handle(m->curl, t->easy);
+        libcurl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+        libcurl.multi_remove_handle(m->curl, t->easy);
         t->multi = NULL;
         t->done(t, code);
     }
@@ -62,7 +62,7 @@ static void tell_touched(struct http_multi *m)
 static void act(struct http_multi *m, curl_socket_t fd, int events)
 {
     int running;
-    curl_multi_socket_action(m->curl, fd, events, &running);
+    libcurl.multi_socket_action(m->curl, fd, events, &running);
     finish_ended(m);
     tell_touched(m);
 }
@@ -89,7 +89,7 @@ static struct http_socket *add_socket(struct http_multi *m, curl_socket_t fd)
         return NULL;
     }
     s->poll.data = s;
-    curl_multi_assign(m->curl, fd, s);
+    libcurl.multi_assign(m->curl, fd, s);
     return s;
 }
 
@@ -101,7 +101,7 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *multi, vo
     if (what == CURL_POLL_REMOVE) {
         if (s)
             uv_close((uv_handle_t *)&s->poll, free_socket);
-        curl_multi_assign(m->curl, fd, NULL);
+        libcurl.multi_assign(m->curl, fd, NULL);
         return 0;
     }
     if (!s && !(s = add_socket(m, fd)))
@@ -124,23 +124,23 @@ static int timer_wanted(CURLM *curl, long timeout_ms, void *multi)
 
 static void configure(struct http_multi *m)
 {
-    curl_multi_setopt(m->curl, CURLMOPT_SOCKETFUNCTION, socket_wanted);
-    curl_multi_setopt(m->curl, CURLMOPT_SOCKETDATA, m);
-    curl_multi_setopt(m->curl, CURLMOPT_TIMERFUNCTION, timer_wanted);
-    curl_multi_setopt(m->curl, CURLMOPT_TIMERDATA, m);
-    curl_multi_setopt(m->curl, CURLMOPT_MAXCONNECTS, KEPT_CONNECTIONS);
-    curl_multi_setopt(m->curl, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+    libcurl.multi_setopt(m->curl, CURLMOPT_SOCKETFUNCTION, socket_wanted);
+    libcurl.multi_setopt(m->curl, CURLMOPT_SOCKETDATA, m);
+    libcurl.multi_setopt(m->curl, CURLMOPT_TIMERFUNCTION, timer_wanted);
+    libcurl.multi_setopt(m->curl, CURLMOPT_TIMERDATA, m);
+    libcurl.multi_setopt(m->curl, CURLMOPT_MAXCONNECTS, KEPT_CONNECTIONS);
+    libcurl.multi_setopt(m->curl, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
 }
 
 static struct http_multi *multi_of(struct io *io)
 {
     if (io->http)
         return io->http;
-    curl_global_init(
+    libcurl.global_init(
         CURL_GLOBAL_NOTHING); /* counted: a host's own use of libcurl is not disturbed */
     struct http_multi *m = xcalloc(1, sizeof *m);
     m->io = io;
-    m->curl = curl_multi_init();
+    m->curl = libcurl.multi_init();
     if (!m->curl)
         abort();
     uv_timer_init(&io->loop, &m->timer);
@@ -153,10 +153,10 @@ static struct http_multi *multi_of(struct io *io)
 int http_multi_add(struct io *io, struct http_transfer *t, struct err *err)
 {
     struct http_multi *m = multi_of(io);
-    curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
-    CURLMcode code = curl_multi_add_handle(m->curl, t->easy);
+    libcurl.easy_setopt(t->easy, CURLOPT_PRIVATE, t);
+    CURLMcode code = libcurl.multi_add_handle(m->curl, t->easy);
     if (code != CURLM_OK)
-        return err_set(err, "io", "cannot start the transfer: %s", curl_multi_strerror(code));
+        return err_set(err, "io", "cannot start the transfer: %s", libcurl.multi_strerror(code));
     t->multi = m;
     return 0;
 }
@@ -165,7 +165,7 @@ void http_multi_remove(struct http_transfer *t)
 {
     unlink_touched(t);
     if (t->multi)
-        curl_multi_remove_handle(t->multi->curl, t->easy);
+        libcurl.multi_remove_handle(t->multi->curl, t->easy);
     t->multi = NULL;
 }
 
@@ -189,7 +189,7 @@ void http_close(struct io *io)
     if (!m)
         return;
     io->http = NULL;
-    curl_multi_cleanup(m->curl);
+    libcurl.multi_cleanup(m->curl);
     uv_close((uv_handle_t *)&m->timer, free_multi);
-    curl_global_cleanup();
+    libcurl.global_cleanup();
 }

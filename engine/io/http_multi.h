@@ -3,8 +3,9 @@
  * Made at the first transfer. Nothing is called from within libcurl: `done` and `touched` run after
  * it has returned, so they may start and stop transfers. */
 #pragma once
-#include <curl/curl.h>
 #include <stdbool.h>
+
+#include "io/libcurl.h"
 
 struct err;
 struct http_multi;

@@ -176,10 +176,10 @@ int http_request_check(const struct http_request *request, struct err *err)
 static char *url_part(CURLU *url, CURLUPart part, unsigned flags)
 {
     char *text = NULL, *copy;
-    if (curl_url_get(url, part, &text, flags) != CURLUE_OK)
+    if (libcurl.url_get(url, part, &text, flags) != CURLUE_OK)
         return NULL;
     copy = xstrdup(text);
-    curl_free(text);
+    libcurl.free(text);
     return copy;
 }
 
@@ -206,13 +206,13 @@ static int read_parts(struct http_target *target, CURLU *url, const struct http_
                       struct err *err)
 {
     char *shown = without_password(request->url);
-    CURLUcode code = curl_url_set(url, CURLUPART_URL, request->url, CURLU_NON_SUPPORT_SCHEME);
+    CURLUcode code = libcurl.url_set(url, CURLUPART_URL, request->url, CURLU_NON_SUPPORT_SCHEME);
     char *scheme = code ? NULL : url_part(url, CURLUPART_SCHEME, 0);
     int result = 0;
     if (code)
         result =
             err_set(err, "invalid", "%s: bad URL: %s; expected one such as http://host:port/path",
-                    shown, curl_url_strerror(code));
+                    shown, libcurl.url_strerror(code));
     else if (!scheme || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
         result = err_set(err, "invalid", "%s: expected a URL with http:// or https://", shown);
     else if (!(target->host = url_part(url, CURLUPART_HOST, 0)) || !is_ascii(target->host))
@@ -230,16 +230,16 @@ static int read_parts(struct http_target *target, CURLU *url, const struct http_
 int http_target_parse(struct http_target *target, const struct http_request *request,
                       struct err *err)
 {
-    CURLU *url = curl_url();
+    CURLU *url = libcurl.url();
     *target = (struct http_target){0};
     int result = url ? read_parts(target, url, request, err) : -1;
     if (result == 0) {
         strip_brackets(target->host);
         if (request->server_name)
-            curl_url_set(url, CURLUPART_HOST, request->server_name, 0);
+            libcurl.url_set(url, CURLUPART_HOST, request->server_name, 0);
         target->url = url_part(url, CURLUPART_URL, 0);
     }
-    curl_url_cleanup(url);
+    libcurl.url_cleanup(url);
     if (result < 0)
         http_target_free(target);
     return result;
@@ -264,7 +264,7 @@ struct curl_slist *http_target_addresses(const struct http_target *target,
         dns_format(&addresses->list[i], text);
         buf_printf(&entry, v6 ? "%s[%s]" : "%s%s", i ? "," : "", text);
     }
-    struct curl_slist *list = curl_slist_append(NULL, entry.data);
+    struct curl_slist *list = libcurl.slist_append(NULL, entry.data);
     buf_free(&entry);
     return list;
 }
@@ -276,7 +276,7 @@ struct curl_slist *http_target_connect_to(const struct http_target *target,
         return NULL;
     bool v6 = strchr(target->host, ':') != NULL;
     char *entry = xasprintf(v6 ? "::[%s]:%s" : "::%s:%s", target->host, target->port);
-    struct curl_slist *list = curl_slist_append(NULL, entry);
+    struct curl_slist *list = libcurl.slist_append(NULL, entry);
     free(entry);
     return list;
 }
@@ -286,13 +286,13 @@ struct curl_slist *http_target_connect_to(const struct http_target *target,
 static void configure_method(CURL *easy, const struct http_request *r)
 {
     if (r->body) {
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, r->body);
+        libcurl.easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
+        libcurl.easy_setopt(easy, CURLOPT_POSTFIELDS, r->body);
     }
     if (strcmp(r->method, "HEAD") == 0)
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        libcurl.easy_setopt(easy, CURLOPT_NOBODY, 1L);
     else
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, r->method);
+        libcurl.easy_setopt(easy, CURLOPT_CUSTOMREQUEST, r->method);
 }
 
 /* Reading the system's authorities takes 50 ms, so libcurl keeps them for an hour; it does so only
@@ -300,41 +300,41 @@ static void configure_method(CURL *easy, const struct http_request *r)
 static void configure_authorities(CURL *easy, const struct http_request *r)
 {
     char *bundle = NULL;
-    curl_easy_getinfo(easy, CURLINFO_CAINFO, &bundle);
+    libcurl.easy_getinfo(easy, CURLINFO_CAINFO, &bundle);
     if (r->ca)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, r->ca);
+        libcurl.easy_setopt(easy, CURLOPT_CAINFO, r->ca);
     if (r->ca || bundle)
-        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, r->ca ? 0L : CA_CACHE_S);
+        libcurl.easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    libcurl.easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, r->ca ? 0L : CA_CACHE_S);
 }
 
 static void configure_tls(CURL *easy, const struct http_request *r)
 {
     configure_authorities(easy, r);
     if (r->cert)
-        curl_easy_setopt(easy, CURLOPT_SSLCERT, r->cert);
+        libcurl.easy_setopt(easy, CURLOPT_SSLCERT, r->cert);
     if (r->key)
-        curl_easy_setopt(easy, CURLOPT_SSLKEY, r->key);
+        libcurl.easy_setopt(easy, CURLOPT_SSLKEY, r->key);
     if (r->no_verify) {
-        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
-        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+        libcurl.easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        libcurl.easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     }
 }
 
 /* libcurl's own deadlines are set beyond ours, which decides. */
 static void configure_connection(CURL *easy, const struct http_request *r)
 {
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
-    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_SIZE);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(r->timeout_ms + 60000));
-    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, r->reuse ? 0L : 1L);
-    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, r->reuse ? 0L : 1L);
+    libcurl.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    libcurl.easy_setopt(easy, CURLOPT_PROXY, "");
+    libcurl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    libcurl.easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    libcurl.easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
+    libcurl.easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_SIZE);
+    libcurl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(r->timeout_ms + 60000));
+    libcurl.easy_setopt(easy, CURLOPT_FRESH_CONNECT, r->reuse ? 0L : 1L);
+    libcurl.easy_setopt(easy, CURLOPT_FORBID_REUSE, r->reuse ? 0L : 1L);
     if (r->unix_path)
-        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, r->unix_path);
+        libcurl.easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, r->unix_path);
 }
 
 void http_request_configure(CURL *easy, const struct http_request *request)
@@ -342,7 +342,7 @@ void http_request_configure(CURL *easy, const struct http_request *request)
     configure_connection(easy, request);
     configure_method(easy, request);
     configure_tls(easy, request);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "orrery/" ORRERY_VERSION);
+    libcurl.easy_setopt(easy, CURLOPT_USERAGENT, "orrery/" ORRERY_VERSION);
 }
 
 /* "Name: " with nothing after it would make libcurl leave the header out: "Name;" sends it empty.
@@ -351,9 +351,9 @@ static struct curl_slist *append_header(struct curl_slist *list, const char *lin
 {
     size_t name = strcspn(line, ":");
     if (line[name + 1 + strspn(line + name + 1, " \t")])
-        return curl_slist_append(list, line);
+        return libcurl.slist_append(list, line);
     char *empty = xasprintf("%.*s;", (int)name, line);
-    list = curl_slist_append(list, empty);
+    list = libcurl.slist_append(list, empty);
     free(empty);
     return list;
 }
@@ -367,7 +367,7 @@ static struct curl_slist *append_host(struct curl_slist *list, const struct http
         return list;
     bool v6 = strchr(real.host, ':') != NULL;
     char *line = xasprintf(v6 ? "Host: [%s]:%s" : "Host: %s:%s", real.host, real.port);
-    list = curl_slist_append(list, line);
+    list = libcurl.slist_append(list, line);
     free(line);
     http_target_free(&real);
     return list;
@@ -375,11 +375,11 @@ static struct curl_slist *append_host(struct curl_slist *list, const struct http
 
 struct curl_slist *http_request_headers(const struct http_request *request)
 {
-    struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* no wait before a body */
+    struct curl_slist *list = libcurl.slist_append(NULL, "Expect:"); /* no wait before a body */
     if (request->body && !has_header(request, "Content-Type"))
-        list = curl_slist_append(list, "Content-Type:"); /* we do not guess one */
+        list = libcurl.slist_append(list, "Content-Type:"); /* we do not guess one */
     if (!request->reuse && !has_header(request, "Connection"))
-        list = curl_slist_append(list, "Connection: close");
+        list = libcurl.slist_append(list, "Connection: close");
     if (request->server_name && !has_header(request, "Host"))
         list = append_host(list, request);
     for (char *const *h = request->headers; h && *h; h++)

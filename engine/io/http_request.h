@@ -1,8 +1,7 @@
 /* http_request.h -- what a request is before it is sent: copied, checked, and told to libcurl. */
 #pragma once
-#include <curl/curl.h>
-
 #include "io/http.h"
+#include "io/libcurl.h"
 
 struct dns_addresses;
 

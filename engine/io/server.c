@@ -1,6 +1,5 @@
 #include "io/server.h"
 
-#include <microhttpd.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "core/err.h"
 #include "core/mem.h"
 #include "io/io.h"
+#include "io/libmhd.h"
 #include "io/server_socket.h"
 
 #define MAX_CONNECTIONS 128u
@@ -28,7 +28,7 @@ struct server {
     uv_timer_t timer; /* the daemon's own deadlines */
     int open_handles;
     size_t max_body;
-    bool running, again;                  /* MHD_run() is not entered twice */
+    bool running, again;                  /* libmhd.run() is not entered twice */
     struct server_request *ready, **tail; /* whole requests, not yet handed over */
     struct server_request *all;
     server_request_fn *on_request;
@@ -59,7 +59,7 @@ static void free_if_done(struct server_request *r)
     if (r->held || r->connection)
         return;
     if (r->response)
-        MHD_destroy_response(r->response);
+        libmhd.destroy_response(r->response);
     buf_free(&r->body);
     buf_free(&r->out);
     free(r->method);
@@ -106,17 +106,17 @@ static enum MHD_Result answer_plainly(struct MHD_Connection *connection, unsigne
                                       const char *text)
 {
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_MUST_COPY);
-    MHD_add_response_header(response, "Content-Type", "application/json");
-    enum MHD_Result result = MHD_queue_response(connection, status, response);
-    MHD_destroy_response(response);
+        libmhd.create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_MUST_COPY);
+    libmhd.add_response_header(response, "Content-Type", "application/json");
+    enum MHD_Result result = libmhd.queue_response(connection, status, response);
+    libmhd.destroy_response(response);
     return result;
 }
 
 static bool peer_of(struct MHD_Connection *connection, struct server_peer *ret_peer)
 {
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        libmhd.get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct ucred peer;
     socklen_t len = sizeof peer;
     if (!info || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
@@ -127,7 +127,8 @@ static bool peer_of(struct MHD_Connection *connection, struct server_peer *ret_p
 
 static bool announces_too_much(struct server *s, struct MHD_Connection *connection)
 {
-    const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+    const char *text =
+        libmhd.lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
     return text && strtoull(text, NULL, 10) > s->max_body;
 }
 
@@ -151,7 +152,7 @@ static enum MHD_Result begin_request(struct server *s, struct MHD_Connection *co
 static void suspend(struct server_request *r)
 {
     r->suspended = true;
-    MHD_suspend_connection(r->connection);
+    libmhd.suspend_connection(r->connection);
 }
 
 static enum MHD_Result hand_over_soon(struct server_request *r)
@@ -185,8 +186,8 @@ static enum MHD_Result take_request(void *server, struct MHD_Connection *connect
         return hand_over_soon(r);
     if (!r->response)
         return MHD_NO; /* the server is being closed */
-    enum MHD_Result result = MHD_queue_response(connection, (unsigned)r->status, r->response);
-    MHD_destroy_response(r->response);
+    enum MHD_Result result = libmhd.queue_response(connection, (unsigned)r->status, r->response);
+    libmhd.destroy_response(r->response);
     r->response = NULL;
     return result;
 }
@@ -219,7 +220,7 @@ static void hand_over(struct server *s)
 static void arm_timer(struct server *s)
 {
     MHD_UNSIGNED_LONG_LONG ms;
-    if (MHD_get_timeout(s->daemon, &ms) == MHD_YES)
+    if (libmhd.get_timeout(s->daemon, &ms) == MHD_YES)
         uv_timer_start(&s->timer, timer_due, ms, 0);
     else
         uv_timer_stop(&s->timer);
@@ -233,7 +234,7 @@ static void step(struct server *s)
     s->running = true;
     while (s->again && s->daemon) {
         s->again = false;
-        MHD_run(s->daemon);
+        libmhd.run(s->daemon);
         hand_over(s);
     }
     s->running = false;
@@ -250,12 +251,12 @@ static void silent(void *data, const char *format, va_list args)
 
 static struct MHD_Daemon *start_daemon(struct server *s)
 {
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, take_request,
-                            s, MHD_OPTION_EXTERNAL_LOGGER, silent, NULL, MHD_OPTION_LISTEN_SOCKET,
-                            s->socket.fd, MHD_OPTION_CONNECTION_LIMIT, MAX_CONNECTIONS,
-                            MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-                            MHD_OPTION_NOTIFY_COMPLETED, request_completed, s, MHD_OPTION_END);
+    return libmhd.start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+                               take_request, s, MHD_OPTION_EXTERNAL_LOGGER, silent, NULL,
+                               MHD_OPTION_LISTEN_SOCKET, s->socket.fd, MHD_OPTION_CONNECTION_LIMIT,
+                               MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
+                               MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+                               MHD_OPTION_NOTIFY_COMPLETED, request_completed, s, MHD_OPTION_END);
 }
 
 static void free_server(uv_handle_t *handle)
@@ -267,7 +268,7 @@ static void free_server(uv_handle_t *handle)
 
 static void watch_daemon(struct server *s)
 {
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    const union MHD_DaemonInfo *info = libmhd.get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     uv_timer_init(&s->io->loop, &s->timer);
     uv_poll_init(&s->io->loop, &s->poll, info->epoll_fd);
     s->timer.data = s->poll.data = s;
@@ -282,7 +283,7 @@ struct server *server_open(struct io *io, const struct server_spec *spec,
     *s = (struct server){
         .io = io, .max_body = spec->max_body, .on_request = on_request, .data = data};
     s->tail = &s->ready;
-    if (server_socket_open(&s->socket, spec->path, spec->mode, err) < 0) {
+    if (libmhd_load(err) < 0 || server_socket_open(&s->socket, spec->path, spec->mode, err) < 0) {
         free(s);
         return NULL;
     }
@@ -303,7 +304,7 @@ static void resume_all(struct server *s)
     for (struct server_request *r = s->all; r; r = r->next)
         if (r->suspended) {
             r->suspended = false;
-            MHD_resume_connection(r->connection);
+            libmhd.resume_connection(r->connection);
         }
 }
 
@@ -315,7 +316,7 @@ void server_close(struct server *s)
     uv_close((uv_handle_t *)&s->timer, free_server);
     server_socket_unlink(&s->socket); /* the daemon closes the descriptor */
     resume_all(s);
-    MHD_stop_daemon(daemon);
+    libmhd.stop_daemon(daemon);
     while (s->ready) {
         struct server_request *r = s->ready;
         s->ready = r->ready_next;
@@ -357,14 +358,14 @@ void server_each_header(struct server_request *request, server_pair_fn *call, vo
 {
     struct each each = {call, data};
     if (request->connection)
-        MHD_get_connection_values(request->connection, MHD_HEADER_KIND, call_each, &each);
+        libmhd.get_connection_values(request->connection, MHD_HEADER_KIND, call_each, &each);
 }
 
 void server_each_parameter(struct server_request *request, server_pair_fn *call, void *data)
 {
     struct each each = {call, data};
     if (request->connection)
-        MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, call_each, &each);
+        libmhd.get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, call_each, &each);
 }
 
 /* ---- answers ---- */
@@ -377,7 +378,7 @@ static void add_headers(struct MHD_Response *response, char *const *headers)
             continue;
         char *name = xstrndup(*headers, name_len);
         const char *value = *headers + name_len + 1;
-        MHD_add_response_header(response, name, value + strspn(value, " \t"));
+        libmhd.add_response_header(response, name, value + strspn(value, " \t"));
         free(name);
     }
 }
@@ -387,7 +388,7 @@ static void wake(struct server_request *r)
     if (!r->suspended)
         return;
     r->suspended = false;
-    MHD_resume_connection(r->connection);
+    libmhd.resume_connection(r->connection);
     step(r->server);
 }
 
@@ -412,7 +413,8 @@ bool server_respond(struct server_request *r, int status, char *const *headers, 
 {
     bool open = r->connection != NULL;
     if (open)
-        send_response(r, MHD_create_response_from_buffer(len, (void *)body, MHD_RESPMEM_MUST_COPY),
+        send_response(r,
+                      libmhd.create_response_from_buffer(len, (void *)body, MHD_RESPMEM_MUST_COPY),
                       status, headers);
     release(r);
     return open;
@@ -441,7 +443,8 @@ bool server_stream(struct server_request *r, int status, char *const *headers)
         return false;
     r->streaming = true;
     return send_response(
-        r, MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, r, NULL),
+        r,
+        libmhd.create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, r, NULL),
         status, headers);
 }
 
