@@ -40,7 +40,8 @@ static int read_status(const json_t *value, struct answer *a, struct err *err)
 {
     int low = 0, high = 0, taken;
     if (json_is_number(value)) {
-        low = (int)json_number_value(value);
+        double code = json_number_value(value);
+        low = code >= 100 && code <= 599 && code == (int)code ? (int)code : 0;
         return add_range(a, low, low, err);
     }
     const char *text = json_is_string(value) ? json_string_value(value) : "";
