@@ -137,27 +137,40 @@ uint64_t bind_opt_seconds(lua_State *L, int table, const char *key, lua_Number o
     return bind_ms(seconds);
 }
 
+/* The strings of the list at `from` as an array, in place of that list. */
+static char **strings_of(lua_State *L, int from, const char *key)
+{
+    size_t count = lua_rawlen(L, from);
+    char **list = lua_newuserdatauv(L, (count + 1) * sizeof *list, 1);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, from, (lua_Integer)i + 1);
+        list[i] = (char *)lua_tostring(L, -1);
+        if (strlen(list[i]) != lua_rawlen(L, -1))
+            luaL_error(L, "field '%s': an item has a NUL byte", key);
+        lua_pop(L, 1); /* the list still holds it */
+    }
+    list[count] = NULL;
+    lua_insert(L, from);
+    lua_setiuservalue(L, from, 1); /* the list keeps the strings, the userdata the list */
+    return list;
+}
+
 char **bind_opt_list(lua_State *L, int table, const char *key)
 {
     if (!field(L, table, key, LUA_TTABLE))
         return NULL;
     int from = lua_gettop(L);
-    lua_Integer count = luaL_len(L, from);
-    char **list = lua_newuserdatauv(L, (size_t)(count + 1) * sizeof *list, 1);
-    lua_insert(L, from);
-    for (lua_Integer i = 1; i <= count; i++) {
-        lua_rawgeti(L, -1, i);
+    size_t count = lua_rawlen(L, from);
+    lua_newtable(L); /* holds numbers as the strings they become */
+    for (size_t i = 1; i <= count; i++) {
+        lua_rawgeti(L, from, (lua_Integer)i);
         if (lua_type(L, -1) == LUA_TNUMBER)
             lua_tostring(L, -1);
         want(L, key, LUA_TSTRING);
-        if (strlen(lua_tostring(L, -1)) != lua_rawlen(L, -1))
-            luaL_error(L, "field '%s': an item has a NUL byte", key);
-        list[i - 1] = (char *)lua_tostring(L, -1);
-        lua_pop(L, 1); /* the table still holds it */
+        lua_rawseti(L, from + 1, (lua_Integer)i);
     }
-    list[count] = NULL;
-    lua_setiuservalue(L, from, 1); /* the table keeps the strings, the userdata the table */
-    return list;
+    lua_replace(L, from);
+    return strings_of(L, from, key);
 }
 
 char **bind_opt_map(lua_State *L, int table, const char *key, const char *separator)
@@ -166,7 +179,7 @@ char **bind_opt_map(lua_State *L, int table, const char *key, const char *separa
         return NULL;
     int from = lua_gettop(L);
     lua_newtable(L); /* holds the joined strings */
-    size_t count = 0;
+    lua_Integer count = 0;
     for (lua_pushnil(L); lua_next(L, from); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
             luaL_error(L, "field '%s': keys and values must be strings", key);
@@ -174,20 +187,22 @@ char **bind_opt_map(lua_State *L, int table, const char *key, const char *separa
         lua_pushstring(L, separator);
         lua_pushvalue(L, -3);
         lua_concat(L, 3);
-        if (strlen(lua_tostring(L, -1)) != lua_rawlen(L, -1))
-            luaL_error(L, "field '%s': an item has a NUL byte", key);
-        lua_rawseti(L, from + 1, (lua_Integer)++count);
+        lua_rawseti(L, from + 1, ++count);
     }
-    char **list = lua_newuserdatauv(L, (count + 1) * sizeof *list, 1);
-    for (size_t i = 0; i < count; i++) {
-        lua_rawgeti(L, from + 1, (lua_Integer)i + 1);
-        list[i] = (char *)lua_tostring(L, -1);
-        lua_pop(L, 1);
-    }
-    list[count] = NULL;
     lua_replace(L, from);
-    lua_setiuservalue(L, from, 1);
-    return list;
+    return strings_of(L, from, key);
+}
+
+int bind_index(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TUSERDATA);
+    lua_getmetatable(L, 1);
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, -2) != LUA_TNIL || lua_getiuservalue(L, 1, 1) != LUA_TTABLE)
+        return 1;
+    lua_pushvalue(L, 2);
+    lua_rawget(L, -2);
+    return 1;
 }
 
 void bind_set_class(lua_State *L, const char *name, const luaL_Reg *methods)

@@ -51,6 +51,9 @@ char **bind_opt_map(lua_State *L, int table, const char *key, const char *separa
  * 1). */
 void bind_set_class(lua_State *L, const char *name, const luaL_Reg *methods);
 
+/* An __index for `methods`: the methods, then the fields of the table in user value 1. */
+int bind_index(lua_State *L);
+
 /* A handle: a userdata that holds one pointer, NULL at first. Pushes it; acquire into *result
  * after. When the C side dies it writes NULL there. */
 void **bind_new_handle(lua_State *L, const char *name, const luaL_Reg *methods);

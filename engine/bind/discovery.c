@@ -86,12 +86,8 @@ static int push_names(lua_State *L, const struct backend_answer *answer)
 
 static int push_answer(lua_State *L, enum backend_verb verb, const struct backend_answer *answer)
 {
-    if (answer->err) {
-        lua_pushnil(L);
-        lua_pushstring(L, answer->err->message);
-        lua_pushstring(L, answer->err->code);
-        return 3;
-    }
+    if (answer->err)
+        return bind_push_err(L, answer->err);
     if (verb == BACKEND_LOOKUP)
         return push_instances(L, answer);
     if (verb == BACKEND_SERVICES)
@@ -263,23 +259,16 @@ static int l_close(lua_State *L)
 
 /* ---- opening ---- */
 
-/* (backend, key): the fields of this backend, else a method. */
-static int l_index(lua_State *L)
-{
-    lua_getiuservalue(L, 1, 1);
-    lua_pushvalue(L, 2);
-    if (lua_istable(L, -2) && lua_rawget(L, -2) != LUA_TNIL)
-        return 1;
-    lua_getmetatable(L, 1);
-    lua_pushvalue(L, 2);
-    lua_rawget(L, -2);
-    return 1;
-}
-
-static const luaL_Reg methods[] = {
-    {"register", l_register}, {"renew", l_renew},       {"deregister", l_deregister},
-    {"lookup", l_lookup},     {"services", l_services}, {"close", l_close},
-    {"__gc", l_close},        {"__close", l_close},     {NULL, NULL}};
+static const luaL_Reg methods[] = {{"register", l_register},
+                                   {"renew", l_renew},
+                                   {"deregister", l_deregister},
+                                   {"lookup", l_lookup},
+                                   {"services", l_services},
+                                   {"close", l_close},
+                                   {"__gc", l_close},
+                                   {"__close", l_close},
+                                   {"__index", bind_index},
+                                   {NULL, NULL}};
 
 static void set_flag(lua_State *L, const char *key, bool value)
 {
@@ -290,10 +279,6 @@ static void set_flag(lua_State *L, const char *key, bool value)
 /* Gives the handle on top of the stack its fields `kind` and `capabilities`. */
 static void describe(lua_State *L, const struct backend *kind)
 {
-    lua_getmetatable(L, -1);
-    lua_pushcfunction(L, l_index);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
     lua_createtable(L, 0, 2);
     lua_pushstring(L, kind->name);
     lua_setfield(L, -2, "kind");

@@ -7,6 +7,7 @@
 
 #include "bind/bind.h"
 #include "bind/task.h"
+#include "bind/wait.h"
 #include "core/err.h"
 #include "core/mem.h"
 #include "engine.h"
@@ -118,9 +119,7 @@ static int l_next(lua_State *L)
 {
     struct engine *e = bind_engine(L);
     struct watch *w = bind_handle(L, 1, WATCH);
-    lua_Number seconds = luaL_optnumber(L, 2, -1);
-    luaL_argcheck(L, lua_isnoneornil(L, 2) || (seconds >= 0 && seconds < 1e9), 2,
-                  "must be from 0 to 1e9 seconds");
+    lua_Number seconds = waiter_opt_timeout(L, 2);
     struct task *task = task_self(e, L);
     if (!w)
         return bind_closed(L);

@@ -188,7 +188,7 @@ static int l_post(lua_State *L)
     read_request(L, 3, &request);
     request.url = url;
     request.body = body;
-    request.body_len = lua_isnoneornil(L, 2) ? 0 : len;
+    request.body_len = len;
     return park_request(L, &request);
 }
 
@@ -314,21 +314,7 @@ static int l_stream_close(lua_State *L)
     return 0;
 }
 
-/* Methods first, then what came with the headers. */
-static int l_stream_index(lua_State *L)
-{
-    luaL_checkudata(L, 1, STREAM);
-    lua_getmetatable(L, 1);
-    lua_pushvalue(L, 2);
-    if (lua_rawget(L, -2) != LUA_TNIL)
-        return 1;
-    lua_getiuservalue(L, 1, 1);
-    lua_pushvalue(L, 2);
-    lua_rawget(L, -2);
-    return 1;
-}
-
-static const luaL_Reg stream_methods[6] = {{"__index", l_stream_index}, {"line", l_stream_line},
+static const luaL_Reg stream_methods[6] = {{"__index", bind_index},     {"line", l_stream_line},
                                            {"close", l_stream_close},   {"__gc", l_stream_close},
                                            {"__close", l_stream_close}, {NULL, NULL}};
 

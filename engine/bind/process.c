@@ -74,13 +74,10 @@ static void run_done(void *data, const struct command_result *result)
     struct run_op *op = data;
     lua_State *L = task_stack(op->task);
     int count = 1;
-    if (result->err) {
-        struct err copy = {0};
-        err_set(&copy, result->err->code, "%s", result->err->message);
-        count = bind_fail(L, &copy);
-    } else {
+    if (result->err)
+        count = bind_push_err(L, result->err);
+    else
         push_result(L, result);
-    }
     task_wake(op->task, count);
     free(op);
 }

@@ -101,11 +101,9 @@ static void proc_started(void *data, const struct err *err)
         task_wake(task, 1);
         return;
     }
-    struct err copy = {0};
-    err_set(&copy, err->code, "%s", err->message);
+    task_wake(task, bind_push_err(L, err));
     p->process = NULL;
     proc_dispose(p);
-    task_wake(task, bind_fail(L, &copy));
     unpin(p);
 }
 

@@ -88,20 +88,6 @@ static void push_request(lua_State *L, struct server_request *request)
     lua_setiuservalue(L, -2, 1);
 }
 
-/* Methods first, then the request's fields. */
-static int l_request_index(lua_State *L)
-{
-    luaL_checkudata(L, 1, REQUEST);
-    lua_getmetatable(L, 1);
-    lua_pushvalue(L, 2);
-    if (lua_rawget(L, -2) != LUA_TNIL)
-        return 1;
-    lua_getiuservalue(L, 1, 1);
-    lua_pushvalue(L, 2);
-    lua_rawget(L, -2);
-    return 1;
-}
-
 /* ---- answers ---- */
 
 static int check_status(lua_State *L, int arg)
@@ -153,8 +139,7 @@ static int l_respond(lua_State *L)
     struct server_request *request = take(L);
     if (!request)
         return luaL_error(L, "the request has been answered already");
-    return push_sent(
-        L, server_respond(request, status, headers, body, lua_isnoneornil(L, 4) ? 0 : len));
+    return push_sent(L, server_respond(request, status, headers, body, len));
 }
 
 static int l_request_stream(lua_State *L)
@@ -179,7 +164,7 @@ static int l_request_gc(lua_State *L)
     return 0;
 }
 
-static const luaL_Reg request_methods[5] = {{"__index", l_request_index},
+static const luaL_Reg request_methods[5] = {{"__index", bind_index},
                                             {"respond", l_respond},
                                             {"stream", l_request_stream},
                                             {"__gc", l_request_gc},

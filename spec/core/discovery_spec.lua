@@ -77,6 +77,11 @@ describe("discovery.open", function()
       fails("denied", "/ro/%.lock: Read%-only", table.unpack(written, 1, 3))
     end
   end)
+
+  it("raises when a metamethod is given something else", function()
+    local backend <close> = open(support.tmp())
+    assert.has_error(function() return backend.__index(5, "kind") end)
+  end)
 end)
 
 describe("the file backend", function()

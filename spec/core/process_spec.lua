@@ -125,6 +125,20 @@ describe("process.run", function()
     assert.equal("not_found", code)
   end)
 
+  it("passes numbers in argv as text, however many", function()
+    local argv, texts = { "echo" }, {}
+    for n = 1, 20000 do -- enough for a collection amid reading them
+      argv[n + 1], texts[n] = 1000000 + n, tostring(1000000 + n)
+    end
+    local result = core.process.run { argv = argv, maxOutput = 1 << 20 }
+    assert.equal(table.concat(texts, " ") .. "\n", result.stdout)
+  end)
+
+  it("asks no metamethod for the length of argv", function()
+    local argv = setmetatable({ "echo", "two" }, { __len = function() return -1 end })
+    assert.equal("two\n", core.process.run({ argv = argv }).stdout)
+  end)
+
   it("refuses arguments that the kernel would refuse", function()
     local _, message, code = process.run { argv = { "echo", ("x"):rep(2 << 20) } }
     assert.truthy(message:find("use a file instead", 1, true))
