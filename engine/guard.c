@@ -24,6 +24,7 @@
     10000 /* a program that cannot be opened by then (a dead mount) is given up                    \
            */
 #define RESCAN_MS 20
+#define START_POLL_MS 1000 /* how late the limit above may be noticed */
 #define FDS 4
 
 /* One child, from its start until it and all it left behind are gone. */
@@ -33,7 +34,10 @@ struct child {
     pid_t pid;
     uint32_t uid; /* whose unmarked orphans it answers for */
     int signal;   /* its stop signal */
-    bool exited;  /* reaped; what it left behind is being killed */
+    int starting; /* what it says until it has become its program; -1 once that is known */
+    uint64_t start_by_ms;
+    bool failed; /* it never became its program, and that was reported */
+    bool exited; /* reaped; what it left behind is being killed */
     int status;
     uint64_t give_up_ms; /* once exited: report it then, even if something cannot be killed */
 };
@@ -44,7 +48,9 @@ struct keeper {
     pid_t pid;
     const char *token;
     struct child *children; /* owned */
-    bool closing;           /* the agent is gone */
+    struct pollfd *pollers; /* owned; room for `room` of them */
+    size_t room;
+    bool closing; /* the agent is gone */
     uint64_t kill_at_ms;
 };
 
@@ -185,6 +191,38 @@ static void reap(struct keeper *k)
     }
 }
 
+static void report_failure(struct keeper *k, struct child *c, const struct guard_failure *why)
+{
+    c->failed = true;
+    report(k, &(struct guard_report){.news = GUARD_FAILED,
+                                     .id = c->id,
+                                     .status = why->number,
+                                     .stage = why->stage,
+                                     .detail = why->detail});
+}
+
+/* The child's end of its status pipe is closed, by its program's start or by its end, or has said
+ * why there will be none. */
+static void conclude_start(struct keeper *k, struct child *c)
+{
+    struct guard_failure why;
+    bool started = read(c->starting, &why, sizeof why) != (ssize_t)sizeof why;
+    close(c->starting);
+    c->starting = -1;
+    if (started)
+        report(k, &(struct guard_report){.news = GUARD_SPAWNED, .id = c->id, .pid = c->pid});
+    else
+        report_failure(k, c, &why);
+}
+
+static void give_up_start(struct keeper *k, struct child *c)
+{
+    kill(c->pid, SIGKILL);
+    close(c->starting);
+    c->starting = -1;
+    report_failure(k, c, &(struct guard_failure){.stage = GUARD_AT_EXEC, .number = ETIMEDOUT});
+}
+
 static bool is_gone(struct keeper *k, const struct child *c)
 {
     if (!c->exited)
@@ -199,13 +237,16 @@ static bool settle(struct keeper *k)
     bool unsettled = false;
     for (struct child **at = &k->children; *at;) {
         struct child *c = *at;
+        if (c->exited && c->starting >= 0)
+            conclude_start(k, c);
         if (!is_gone(k, c)) {
             unsettled |= c->exited;
             at = &c->next;
             continue;
         }
-        report(k, &(struct guard_report){
-                      .news = GUARD_EXITED, .id = c->id, .pid = c->pid, .status = c->status});
+        if (!c->failed)
+            report(k, &(struct guard_report){
+                          .news = GUARD_EXITED, .id = c->id, .pid = c->pid, .status = c->status});
         *at = c->next;
         free(c);
     }
@@ -220,59 +261,31 @@ static void close_fds(const int *fds, int count)
         close(fds[i]);
 }
 
-/* Waits until the child has become its program. Returns false with the reason if it could not. */
-static bool await_exec(pid_t pid, int status, struct guard_failure *ret)
-{
-    struct pollfd poller = {.fd = status, .events = POLLIN};
-    int ready;
-    do
-        ready = poll(&poller, 1, EXEC_LIMIT_MS);
-    while (ready < 0 && errno == EINTR);
-    if (ready > 0)
-        return read(status, ret, sizeof *ret) <= 0;
-    kill(pid, SIGKILL);
-    *ret = (struct guard_failure){.stage = GUARD_AT_EXEC, .number = ETIMEDOUT};
-    return false;
-}
-
-static pid_t start(struct keeper *k, const int fds[FDS], struct guard_failure *ret)
-{
-    int status[2];
-    *ret = (struct guard_failure){.stage = GUARD_AT_FORK};
-    if (pipe2(status, O_CLOEXEC) < 0) {
-        ret->number = errno;
-        return -1;
-    }
-    pid_t pid = _Fork(); /* no handlers of libraries: their descriptors are ours by now */
-    if (pid == 0)
-        guard_become(k->pid, fds, status[1]);
-    ret->number = errno;
-    close(status[1]);
-    if (pid > 0 && !await_exec(pid, status[0], ret)) {
-        waitpid(pid, NULL, 0);
-        pid = -1;
-    }
-    close(status[0]);
-    return pid;
-}
-
 static void spawn(struct keeper *k, const struct guard_request *r, const int fds[FDS])
 {
-    struct guard_failure why;
-    pid_t pid = start(k, fds, &why);
-    if (pid < 0) {
-        report(k, &(struct guard_report){.news = GUARD_FAILED,
-                                         .id = r->id,
-                                         .status = why.number,
-                                         .stage = why.stage,
-                                         .detail = why.detail});
+    int status[2];
+    struct child *c = xcalloc(1, sizeof *c);
+    *c = (struct child){.id = r->id, .uid = r->uid, .signal = r->signal, .starting = -1};
+    if (pipe2(status, O_CLOEXEC) < 0) {
+        report_failure(k, c, &(struct guard_failure){.stage = GUARD_AT_FORK, .number = errno});
+        free(c);
         return;
     }
-    struct child *c = xcalloc(1, sizeof *c);
-    *c = (struct child){
-        .next = k->children, .id = r->id, .pid = pid, .uid = r->uid, .signal = r->signal};
+    c->pid = _Fork(); /* no handlers of libraries: their descriptors are ours by now */
+    if (c->pid == 0)
+        guard_become(k->pid, fds, status[1]);
+    int failure = errno;
+    close(status[1]);
+    if (c->pid < 0) {
+        report_failure(k, c, &(struct guard_failure){.stage = GUARD_AT_FORK, .number = failure});
+        close(status[0]);
+        free(c);
+        return;
+    }
+    c->starting = status[0];
+    c->start_by_ms = now_ms() + EXEC_LIMIT_MS;
+    c->next = k->children;
     k->children = c;
-    report(k, &(struct guard_report){.news = GUARD_SPAWNED, .id = r->id, .pid = pid});
 }
 
 static void obey(struct keeper *k, const struct guard_request *r, const int *fds, int count)
@@ -376,18 +389,53 @@ static void end(struct keeper *k)
     }
 }
 
+/* The descriptors to wait for: the agent, SIGCHLD, and each child that is still starting. */
+static size_t gather(struct keeper *k)
+{
+    size_t count = 2;
+    for (const struct child *c = k->children; c; c = c->next)
+        count += c->starting >= 0;
+    if (count > k->room) {
+        k->room = 2 * count;
+        k->pollers = xreallocarray(k->pollers, k->room, sizeof *k->pollers);
+    }
+    k->pollers[0] = (struct pollfd){.fd = k->fd, .events = POLLIN};
+    k->pollers[1] = (struct pollfd){.fd = k->signals, .events = POLLIN};
+    count = 2;
+    for (const struct child *c = k->children; c; c = c->next)
+        if (c->starting >= 0)
+            k->pollers[count++] = (struct pollfd){.fd = c->starting, .events = POLLIN};
+    return count;
+}
+
+/* Tells what became of starts. `k->pollers` is as gather() filled it: no child came or went. */
+static void conclude_starts(struct keeper *k, size_t count)
+{
+    uint64_t now = count > 2 ? now_ms() : 0;
+    size_t at = 2;
+    for (struct child *c = k->children; c && at < count; c = c->next) {
+        if (c->starting < 0)
+            continue;
+        if (k->pollers[at++].revents)
+            conclude_start(k, c);
+        else if (now >= c->start_by_ms)
+            give_up_start(k, c);
+    }
+}
+
 static void serve(struct keeper *k)
 {
     bool unsettled = false;
     while (!k->closing) {
-        struct pollfd pollers[] = {{.fd = k->fd, .events = POLLIN},
-                                   {.fd = k->signals, .events = POLLIN}};
-        poll(pollers, 2, unsettled ? RESCAN_MS : -1);
-        if (pollers[0].revents)
+        size_t count = gather(k);
+        poll(k->pollers, (nfds_t)count, unsettled ? RESCAN_MS : count > 2 ? START_POLL_MS : -1);
+        conclude_starts(k, count);
+        bool died = k->pollers[1].revents != 0;
+        if (k->pollers[0].revents)
             receive(k);
-        if (pollers[1].revents)
+        if (died)
             drain_signals(k->signals);
-        if (pollers[1].revents || unsettled) {
+        if (died || unsettled) {
             reap(k);
             unsettled = settle(k);
         }

@@ -145,7 +145,10 @@ end
 local function own_fields(r, result)
   for _, name in ipairs {"url", "publicUrl", "hostname", "did", "address", "port"} do
     local value, problem = r.scope:get(name)
-    if secret.is(value) then value = r.scope:reveal(value) end
+    if secret.is(value) then
+      value = r.scope:reveal(value)
+      result.hides = true
+    end
     if value ~= nil and value ~= values.null then result[name] = value end
     if value == nil and r.service[name] ~= nil then
       add(r, ("services.%s.%s"):format(r.name, name), problem)
@@ -193,7 +196,8 @@ end
 
 --- Everything that starting an instance of the service takes: {exec, env, envFile (absolute), cwd,
 --- user, group, url, publicUrl, hostname, did, address, port, tags, meta, healthChecks, hooks,
---- stop} | nil, problems. `context` is that of scope.new() without stack and service. May wait for
+--- stop, hides (a secret is in one of url ... port)} | nil, problems. `context` is that of
+--- scope.new() without stack and service. May wait for
 --- secrets. What was made of secrets is in env, url and healthChecks as it is: do not show it.
 function M.service(stack, name, context)
   local r, unknown = new(stack, name, context)

@@ -31,7 +31,7 @@ end
 
 local function status(dir)
   local code, out, err = orrery(dir, { "status", "--json" })
-  assert.equals(0, code, err)
+  assert.is_true(code <= 1, err) -- 1: something is not as it should be, such as while it heals
   local state = assert(core.json.decode(out))
   local by_name = {}
   for _, service in ipairs(state.services) do by_name[service.name] = service end

@@ -7,13 +7,14 @@ local file, process = core.file, core.process
 
 local M = {}
 
+local ourselves = process.user()
 local SERVICE_USER = "atproto"
 local PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 --- The user a service runs as; nil for our own. As root that is `atproto` unless the service says
 -- otherwise.
 function M.user_of(service)
-  if process.user().uid ~= 0 then return service.user end
+  if ourselves.uid ~= 0 then return service.user end
   return service.user or SERVICE_USER
 end
 
@@ -24,7 +25,7 @@ local function base(service, folders)
     return nil, ("user '%s' does not exist on this machine; `make install` makes it, or set "
       .. "services.%s.user"):format(name, service.name)
   end
-  user = user or process.user()
+  user = user or ourselves
   local path = process.env("PATH") or PATH
   for n = #folders, 1, -1 do path = folders[n] .. ":" .. path end
   return { PATH = path, HOME = user.home, USER = name or user.name,

@@ -37,7 +37,7 @@ function M.new(options)
     stack = options.stack, plan = options.plan, driver = options.driver, log = options.log,
     on_change = options.on_change, queue = core.task.queue(),
     checks_on = options.stack.coordination.enableHealthChecks ~= false,
-    instances = {}, by_service = {}, by_id = {}, ending = false, ended = false,
+    instances = {}, by_service = {}, by_id = {}, touched = {}, ending = false, ended = false,
   }
   for order, name in ipairs(options.plan.order) do
     local service = options.stack.services[name]
@@ -119,12 +119,24 @@ local function set_health(sup, i, value, message)
   if sup.on_change then sup.on_change(i) end
 end
 
+--- Marks an instance, and all whose gate or whose leave to stop depends on it, for the next look.
+local function touch_around(sup, i)
+  sup.touched[i] = true
+  for name in pairs(i.service.dependencies) do
+    for _, other in ipairs(sup.by_service[name] or {}) do sup.touched[other] = true end
+  end
+  for _, name in ipairs(sup.dependents[i.service.name] or {}) do
+    for _, other in ipairs(sup.by_service[name] or {}) do sup.touched[other] = true end
+  end
+end
+
 --- The only writer of an instance's state.
 local function set_state(sup, i, transition)
   local before = i.state
   i.state, i.reason, i.since = transition.to, transition.reason, core.time.now()
   if transition.to == "failed" then i.planned = nil end
   emit(sup, i, "state", { from = before, to = i.state, reason = i.reason })
+  touch_around(sup, i)
   if sup.on_change then sup.on_change(i) end
 end
 
@@ -228,7 +240,10 @@ local commands = {}
 
 local function each(sup, names, act)
   for _, name in ipairs(names) do
-    for _, i in ipairs(sup.by_service[name] or {}) do act(i) end
+    for _, i in ipairs(sup.by_service[name] or {}) do
+      act(i)
+      touch_around(sup, i)
+    end
   end
   return names
 end
@@ -304,7 +319,9 @@ local function take(sup, fact)
     return
   end
   local i = sup.by_id[fact.id]
-  if i and i.generation == fact.generation then facts[fact.kind](sup, i, fact) end
+  if not i or i.generation ~= fact.generation then return end
+  facts[fact.kind](sup, i, fact)
+  touch_around(sup, i)
 end
 
 local function update_flags(sup, i, world)
@@ -313,36 +330,56 @@ local function update_flags(sup, i, world)
   set_flag(sup, i, "impaired", running and world.gate.impaired)
 end
 
---- Steps every instance until none moves. An instance that moved may free others, so it goes round
--- again.
+local function step(sup, i)
+  local world = world_of(sup, i, core.time.monotonic())
+  local transition = machine.step(i, world)
+  if transition then
+    set_state(sup, i, transition)
+    if transition.action then actions[transition.action](sup, i) end
+  end
+  update_flags(sup, i, world)
+end
+
+--- Those that something happened to, in start order; none is marked afterwards.
+local function take_touched(sup)
+  local list = {}
+  for i in pairs(sup.touched) do list[#list + 1] = i end
+  table.sort(list, function(a, b) return a.order < b.order end)
+  sup.touched = {}
+  return list
+end
+
+--- Steps what was touched until nothing moves. An instance that moves touches itself and those
+-- around it.
 local function settle(sup)
-  local moved = true
-  while moved do
-    moved = false
-    for _, i in ipairs(sup.instances) do
-      local world = world_of(sup, i, core.time.monotonic())
-      local transition = machine.step(i, world)
-      if transition then
-        moved = true
-        set_state(sup, i, transition)
-        if transition.action then actions[transition.action](sup, i) end
-      end
-      update_flags(sup, i, world)
-    end
+  while next(sup.touched) do
+    for _, i in ipairs(take_touched(sup)) do step(sup, i) end
   end
 end
 
---- Seconds until time alone changes something; nil if only a fact can.
-local function next_wake(sup)
-  local now, wake = core.time.monotonic(), nil
+--- When time alone moves the instance; nil if only a fact can.
+local function due_at(i)
+  if i.state == "backoff" then return i.next_start end
+  if i.state == "waiting" then return i.waiting_since + i.budget end
+  if i.state == "starting" and i.spawned then return i.started_at + i.budget end
+end
+
+--- Touches those whose time has come. Returns the moment when the next one's comes, or nil.
+local function touch_due(sup, now)
+  local wake
   for _, i in ipairs(sup.instances) do
-    local at
-    if i.state == "backoff" then at = i.next_start
-    elseif i.state == "waiting" then at = i.waiting_since + i.budget
-    elseif i.state == "starting" and i.spawned then at = i.started_at + i.budget end
-    if at and at >= now and (not wake or at < wake) then wake = at end
+    local at = due_at(i)
+    if at and at <= now then sup.touched[i] = true
+    elseif at and (not wake or at < wake) then wake = at end
   end
-  return wake and math.max(wake - now, 0) + 0.001
+  return wake
+end
+
+--- Seconds to the next moment at which time alone moves something; nil if only a fact can. What
+-- settle() did may have set earlier ones.
+local function pause(sup, looked_at)
+  local wake = touch_due(sup, looked_at)
+  return wake and math.max(wake - core.time.monotonic(), 0) + 0.001
 end
 
 local function all_stopped(sup)
@@ -355,9 +392,11 @@ end
 --- Runs until everything has stopped after a "down" command. Waits.
 function M.run(sup)
   repeat
+    local now = core.time.monotonic()
+    touch_due(sup, now)
     settle(sup)
     if sup.ending and all_stopped(sup) then break end
-    local fact = sup.queue:pop(next_wake(sup))
+    local fact = sup.queue:pop(pause(sup, now))
     while fact do
       take(sup, fact)
       fact = #sup.queue > 0 and sup.queue:pop() or nil

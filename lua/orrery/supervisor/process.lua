@@ -130,7 +130,10 @@ end
 
 --- The fact that it runs. Its url is for people and events: in it secrets read ***.
 local function started(driver, i, rendered, pid)
-  local shown = render.service(driver.stack, i.service.name, driver.shown(i))
+  local shown = rendered
+  if rendered.hides then
+    shown = render.service(driver.stack, i.service.name, driver.shown(i))
+  end
   return { kind = "started", pid = pid, checks = rendered.healthChecks, did = rendered.did,
     url = shown and (shown.publicUrl or shown.url) }
 end
