@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,15 +94,17 @@ static int refresh(struct log_file *f)
 int log_file_write(struct log_file *f, const char *lines, size_t len)
 {
     int failure = refresh(f);
+    bool stuck = false; /* its old files cannot be moved: it grows instead */
     while (!failure && len) {
         uint64_t room = f->size < f->max_bytes ? f->max_bytes - f->size : 0;
         const char *first = memchr(lines, '\n', len);
         size_t shortest = first ? (size_t)(first - lines) + 1 : len;
-        if (f->size && shortest > room) {
+        if (f->size && shortest > room && !stuck) {
             failure = rotate(f);
+            stuck = f->size > 0;
             continue;
         }
-        size_t part = lines_that_fit(lines, len, room);
+        size_t part = stuck ? len : lines_that_fit(lines, len, room);
         failure = write_all(f, lines, part);
         lines += part;
         len -= part;

@@ -363,6 +363,18 @@ describe("a service's log", function()
     assert.equal("640\n", mode)
   end)
 
+  it("grows when what was rotated cannot be moved away", function()
+    local path = support.tmp() .. "/a.log"
+    assert(core.file.mkdir(path .. ".1"))
+    local proc = assert(process.spawn {
+      shell = "seq 1 1000", log = { path = path, maxBytes = 100, keep = 1 },
+    })
+    assert.same({ code = 0 }, proc:wait(10))
+    local text = support.read(path)
+    for number in text:gmatch(" out (%d+)\n") do text = number end
+    assert.equal("1000", text)
+  end)
+
   it("says why it cannot be opened, and starts nothing", function()
     local proc, message, code = process.spawn {
       argv = { "sleep", "60" }, log = { path = "/no/such/a.log" },
