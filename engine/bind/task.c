@@ -108,6 +108,9 @@ struct task *task_self(struct engine *e, lua_State *L)
         lua_pushliteral(L, "cancelled");
         lua_error(L);
     }
+    if (t != &e->tasks.root && !lua_isyieldable(L))
+        luaL_error(L, "cannot wait here: not in a function that table.sort, string.gsub or a "
+                      "finalizer calls");
     return t;
 }
 
@@ -186,15 +189,33 @@ static bool was_cancelled(struct task *t)
            strcmp(lua_tostring(t->L, -1), "cancelled") == 0;
 }
 
+static int l_tostring(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+/* Makes a text of the error value on top of the stack, whatever its __tostring does. */
+static void to_message(lua_State *L)
+{
+    lua_pushcfunction(L, l_tostring);
+    lua_insert(L, -2);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK)
+        return;
+    lua_pop(L, 1);
+    lua_pushliteral(L, "an error value whose __tostring fails");
+}
+
 /* Nobody waits for this task, so its failure is told here, once. */
 static void log_failure(struct task *t)
 {
     lua_State *L = t->engine->tasks.scratch;
-    const char *message = luaL_tolstring(t->L, -1, NULL);
-    luaL_traceback(L, t->L, message, 0);
+    lua_pushvalue(t->L, -1);
+    lua_xmove(t->L, L, 1);
+    to_message(L);
+    luaL_traceback(L, t->L, lua_tostring(L, -1), 0);
     io_log(t->engine->io, IO_LOG_ERROR, "a task failed: %s", lua_tostring(L, -1));
-    lua_pop(L, 1);
-    lua_pop(t->L, 1);
+    lua_pop(L, 2);
 }
 
 /* Hands the values on top of the ended task's stack to its handle. */
@@ -294,8 +315,7 @@ static int push_outcome(lua_State *L, lua_State *to, int handle_index)
     if (h->failed) {
         lua_pushnil(to);
         lua_rawgeti(L, results, 1);
-        luaL_tolstring(L, -1, NULL);
-        lua_remove(L, -2);
+        to_message(L);
         if (to != L)
             lua_xmove(L, to, 1);
         lua_pushliteral(to, "failed");

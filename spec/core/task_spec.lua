@@ -30,6 +30,35 @@ describe("a task", function()
     assert.equals("failed", code)
   end)
 
+  it("may raise any value", function()
+    local joined = {}
+    for _, text in ipairs { "fails", "is no string" } do
+      local value = setmetatable({}, { __tostring = function()
+        return text == "fails" and error("no") or {}
+      end })
+      local t = task.spawn(function() time.sleep(0.001) error(value) end)
+      joined[#joined + 1] = select(2, t:join())
+    end
+    local said = "an error value whose __tostring fails"
+    assert.same({ said, said }, joined)
+  end)
+
+  it("cannot wait where C code has called it, and is not disturbed by having tried", function()
+    local t = task.spawn(function()
+      local ok, message = pcall(table.sort, { 3, 2, 1 }, function(a, b)
+        time.sleep(0.01)
+        return a < b
+      end)
+      local began = time.monotonic()
+      time.sleep(0.1)
+      return ok, message, time.monotonic() - began
+    end)
+    local ok, message, slept = t:join()
+    assert.is_false(ok)
+    assert.truthy(message:find("cannot wait here", 1, true), message)
+    assert.is_true(slept >= 0.1, slept)
+  end)
+
   it("can be joined with a timeout, by several", function()
     local t = task.spawn(function() time.sleep(0.05) return "x" end)
     local value, message, code = t:join(0.001)
