@@ -9,6 +9,7 @@
 #include "bind/walk.h"
 #include "core/buf.h"
 #include "core/err.h"
+#include "core/utf8.h"
 
 #define MAX_DEPTH 64
 #define MAX_TEXT (16u << 20)
@@ -133,6 +134,7 @@ struct writer {
     struct buf out;
     int indent, depth;
     bool first, after_key;
+    bool lossy; /* wrong bytes become U+FFFD */
 };
 
 static void writer_clear(void *self) { buf_free(&((struct writer *)self)->out); }
@@ -165,10 +167,34 @@ static int append(const char *bytes, size_t len, void *self)
     return 0;
 }
 
+/* The text with each byte that is not UTF-8 replaced. */
+static json_t *mended(const char *text, size_t len)
+{
+    struct buf b = {0};
+    buf_append(&b, "", 0);
+    while (len) {
+        size_t good = utf8_prefix(text, len);
+        buf_append(&b, text, good);
+        if (good < len) {
+            buf_puts(&b, "\xef\xbf\xbd");
+            good++;
+        }
+        text += good;
+        len -= good;
+    }
+    json_t *string = json_stringn(b.data, b.len);
+    buf_free(&b);
+    return string;
+}
+
 static int write_text(void *self, const char *text, size_t len, bool is_key)
 {
     struct writer *w = self;
-    json_t *string = is_key && memchr(text, '\0', len) ? NULL : json_stringn(text, len);
+    if (is_key && memchr(text, '\0', len))
+        return -1;
+    json_t *string = json_stringn(text, len);
+    if (!string && w->lossy)
+        string = mended(text, len);
     if (!string)
         return -1;
     separate(w);
@@ -213,11 +239,13 @@ static int write_close(void *self, bool is_list, size_t count)
 static const struct walk_sink sink = {
     .text = write_text, .plain = write_plain, .open = write_open, .close = write_close};
 
-const struct buf *json_write(lua_State *L, int index, int indent, struct err *err)
+static const struct buf *write_value(lua_State *L, int index, int indent, bool lossy,
+                                     struct err *err)
 {
     index = lua_absindex(L, index);
     struct writer *w = walk_push_scratch(L, sizeof *w, writer_clear);
     w->indent = indent;
+    w->lossy = lossy;
     if (walk_value(L, index, &sink, w, MAX_DEPTH, err) < 0) {
         lua_pop(L, 1);
         return NULL;
@@ -225,16 +253,19 @@ const struct buf *json_write(lua_State *L, int index, int indent, struct err *er
     return &w->out;
 }
 
+const struct buf *json_write(lua_State *L, int index, int indent, struct err *err)
+{
+    return write_value(L, index, indent, false, err);
+}
+
 static int l_encode(lua_State *L)
 {
     luaL_checkany(L, 1);
-    int indent = 0;
-    if (!lua_isnoneornil(L, 2)) {
-        luaL_checktype(L, 2, LUA_TTABLE);
-        indent = (int)bind_opt_integer(L, 2, "indent", 0, 8, 0);
-    }
+    bind_opt_table(L, 2);
+    int indent = (int)bind_opt_integer(L, 2, "indent", 0, 8, 0);
+    bool lossy = bind_opt_boolean(L, 2, "lossy", false);
     struct err err = {0};
-    const struct buf *text = json_write(L, 1, indent, &err);
+    const struct buf *text = write_value(L, 1, indent, lossy, &err);
     if (!text)
         return bind_fail(L, &err);
     lua_pushlstring(L, text->data, text->len);

@@ -28,7 +28,8 @@ function json.decode(text, options) end
 ---
 ---     orrery.json.encode({tags = orrery.json.array{}}, {indent = 2})
 ---@param value any
----@param options? {indent?: integer} indent: spaces per level, 0 to 8; one line unless given
+---@param options? {indent?: integer, lossy?: boolean} indent: spaces per level, 0 to 8; one line
+---  unless given. lossy: each byte that is not UTF-8 becomes U+FFFD, for what programs print
 ---@return string? text or nil, "path: reason", "invalid"
 ---@return string? message
 ---@return string? code
@@ -43,5 +44,3 @@ function json.array(list) end
 ---@param value any
 ---@return boolean
 function json.is_array(value) end
-
-return json

@@ -10,13 +10,14 @@ local HEARTBEAT = 15
 local JSON = { ["Content-Type"] = "application/json" }
 local LINES = { ["Content-Type"] = "application/x-ndjson" }
 
-local function answer(request, status, value)
-  request:respond(status, JSON, core.json.encode(value) .. "\n")
-end
+--- One line of JSON. What programs printed may be in it, in whatever character set.
+local function line_of(value) return core.json.encode(value, { lossy = true }) .. "\n" end
+
+local function answer(request, status, value) request:respond(status, JSON, line_of(value)) end
 
 local function lines_of(list)
   local lines = {}
-  for n, event in ipairs(list) do lines[n] = core.json.encode(event) .. "\n" end
+  for n, event in ipairs(list) do lines[n] = line_of(event) end
   return table.concat(lines)
 end
 
@@ -28,7 +29,7 @@ local function stream(request, log, list)
   local alive = list == "" or out:write(list)
   while alive do
     local event = queue:pop(HEARTBEAT)
-    alive = out:write(event and core.json.encode(event) .. "\n" or "\n")
+    alive = out:write(event and line_of(event) or "\n")
   end
   events.unfollow(log, queue)
   out:close()

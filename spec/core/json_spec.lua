@@ -120,6 +120,19 @@ describe("json.encode", function()
     unwritable(list, "both a list and a map")
   end)
 
+  it("replaces wrong bytes on request", function()
+    local function lossy(text) return json.decode(json.encode({ text }, { lossy = true }))[1] end
+    local good = "\0a\u{7f}\u{80}\u{7ff}\u{800}\u{ffff}\u{10000}\u{10ffff}"
+    assert.equal(good, lossy(good))
+    assert.equal("caf\u{fffd} \u{fffd}", lossy("caf\xe9 \xff"))
+    assert.equal("\u{fffd}\u{fffd}x", lossy("\xc0\xafx")) -- overlong
+    assert.equal("\u{fffd}\u{fffd}\u{fffd}", lossy("\xed\xa0\x80")) -- a surrogate
+    assert.equal("\u{fffd}\u{fffd}\u{fffd}\u{fffd}", lossy("\xf4\x90\x80\x80")) -- too high
+    assert.equal("x\u{fffd}\u{fffd}", lossy("x\xe2\x82")) -- cut off
+    assert.equal('{"\u{fffd}":1}', json.encode({ ["\xff"] = 1 }, { lossy = true }))
+    assert.is_nil((json.encode({ ["\xff\0"] = 1 }, { lossy = true })))
+  end)
+
   it("refuses a cycle", function()
     local cycle = {}
     cycle.next = cycle

@@ -83,6 +83,16 @@ describe("up -d", function()
     end)
   end)
 
+  it("tells what a service said last, in whatever character set", function()
+    with_stack([[broken = { exec = { "sh", "-c", "printf 'caf\\351'; exit 3" },
+      restart = { policy = "never" } },]], function(orrery, code, text)
+      assert.equal(1, code, text)
+      local _, services = state_of(orrery)
+      assert.truthy(services.broken.instances[1].exit:find("caf\u{fffd}", 1, true))
+      assert.equal(0, (orrery("events")))
+    end)
+  end)
+
   it("of a stack that runs says so, with the agent's pid, and changes nothing", function()
     with_stack(nil, function(orrery)
       local state, before = state_of(orrery)

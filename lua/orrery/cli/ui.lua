@@ -47,12 +47,12 @@ function M.note(text, ...)
 end
 
 function M.json(value)
-  M.write(json.encode(value, {indent = 2}) .. "\n")
+  M.write(json.encode(value, {indent = 2, lossy = true}) .. "\n")
 end
 
 --- One value on one line, for streams.
 function M.json_line(value)
-  M.write(json.encode(value) .. "\n")
+  M.write(json.encode(value, {lossy = true}) .. "\n")
 end
 
 --- Marks a list, so that an empty one is printed as [].

@@ -22,7 +22,7 @@ local function printer(ctx, ids)
   return function(line)
     if ctx.options.json then
       return ui.json_line({at = line.at, instance = line.id, stream = line.stream,
-        text = utf8.len(line.text) and line.text or line.text:gsub("[\x80-\xff]", "?")})
+        text = line.text})
     end
     local text = ui.is_terminal(1) and line.text:gsub("[\0-\8\11-\26\28-\31\127]", " ") or line.text
     ui.out("%s %s %s", ui.paint("dim", line.at),
