@@ -105,11 +105,27 @@ static bool wait_for_lock(struct file_op *op, struct err *err)
     return true;
 }
 
+/* A folder that has vanished is made again: whoever renews finds out that it must register. */
+static int take_lock(const struct file_backend *b, struct err *err)
+{
+    int lock = file_lock(b->lock, err);
+    if (lock >= 0 || strcmp(err->code, "not_found") != 0)
+        return lock;
+    err_clear(err);
+    if (store_make_folder(&b->store, err) == 0)
+        return file_lock(b->lock, err);
+    struct err cause = *err;
+    *err = (struct err){0};
+    err_set(err, "io", "%s", cause.message); /* not "exists": that is a lock to wait for */
+    err_clear(&cause);
+    return -1;
+}
+
 static void op_write(uv_timer_t *timer)
 {
     struct file_op *op = timer->data;
     struct err err = {0};
-    int lock = file_lock(op->backend->lock, &err);
+    int lock = take_lock(op->backend, &err);
     if (lock < 0) {
         if (wait_for_lock(op, &err))
             err_clear(&err);

@@ -20,12 +20,19 @@
 
 /* ---- the folder and its records ---- */
 
-int store_init(struct store *s, const char *folder, struct err *err)
+int store_make_folder(const struct store *s, struct err *err)
 {
     static const struct file_options shared = {.mode = 0755};
-    if (file_mkdir(folder, &shared, err) < 0)
-        return -1;
+    return file_mkdir(s->folder, &shared, err);
+}
+
+int store_init(struct store *s, const char *folder, struct err *err)
+{
     s->folder = xstrdup(folder);
+    if (store_make_folder(s, err) < 0) {
+        free(s->folder);
+        return -1;
+    }
     owner_init(&s->self);
     return 0;
 }

@@ -23,6 +23,9 @@ struct store {
 int store_init(struct store *s, const char *folder, struct err *err);
 void store_close(struct store *s);
 
+/* Makes the folder, and those above it, if somebody has removed it. */
+int store_make_folder(const struct store *s, struct err *err);
+
 /* What a lookup found: its instances in the order of their ids. */
 struct store_answer {
     struct instance **instances; /* owned, all of it */
