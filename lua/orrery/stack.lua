@@ -9,6 +9,7 @@ local secret = require "orrery.secret"
 local source = require "orrery.source"
 local suggest = require "orrery.suggest"
 local validate = require "orrery.validate"
+local values = require "orrery.template.values"
 local verify = require "orrery.verify"
 
 local M = {}
@@ -279,13 +280,47 @@ local function service_facts(ctx, stack, name, service)
   service.restart.policy = service.restart.policy or (service.oneshot and "on-failure" or "always")
   service.instances = instances_of(name, service, ctx.node)
   service.dirs = places.service_dirs(stack.dirs, name, service.type)
-  local ready = false
+  local ready = ctx.edge_checks[name] ~= nil
   for check_name, check in pairs(service.healthChecks) do
     default_role(check_name, check)
     ready = ready or check.role == "ready"
   end
   service.readyWhen = service.readyWhen or (ready and "check" or "started")
   secret_settings(name, service)
+end
+
+--- The checks that dependents wrote at their edge to a service: {service = {name = check}}. They
+-- look at the service, and so they are checks of the service: its one health, shared by all.
+local function edge_checks(stack)
+  local found = {}
+  for _, from in ipairs(suggest.names(stack.services)) do
+    for to, dependency in pairs(stack.services[from].dependencies) do
+      if dependency.healthCheck and stack.services[to] then
+        local check = merge.copy(dependency.healthCheck)
+        check.name, check.role = nil, "ready"
+        found[to] = found[to] or {}
+        found[to]["for " .. from] = check
+      end
+    end
+  end
+  return found
+end
+
+local function has_check(checks, wanted)
+  for _, check in pairs(checks) do
+    if values.equal(check, wanted) then return true end
+  end
+  return false
+end
+
+--- Adds them where the service has not the same check already.
+local function share_edge_checks(ctx, stack)
+  for name, checks in pairs(ctx.edge_checks) do
+    local own = stack.services[name].healthChecks
+    for _, label in ipairs(suggest.names(checks)) do
+      if not has_check(own, checks[label]) then own[label] = checks[label] end
+    end
+  end
 end
 
 local function broken_services(ctx)
@@ -307,10 +342,12 @@ local function build(ctx, options)
   merge.defaults(stack, schema.stack)
   ctx.removed = merge.prune(stack)
   stack_facts(ctx, stack)
+  ctx.edge_checks = edge_checks(stack)
   for name, service in pairs(stack.services) do service_facts(ctx, stack, name, service) end
   stack.origin = merge.lazy_origin(stack, layers, validate.child)
   broken_services(ctx)
   verify.stack(ctx, stack)
+  share_edge_checks(ctx, stack) -- as seen where they were written
   return stack
 end
 
