@@ -2,6 +2,9 @@
 local core = require "orrery.core"
 local formats = require "orrery.formats"
 local package_of = require "orrery.package"
+local scope = require "orrery.scope"
+local secret = require "orrery.secret"
+local values = require "orrery.template.values"
 
 local file, process = core.file, core.process
 
@@ -34,15 +37,37 @@ end
 
 local function shout(name) return (name:upper():gsub("[^%w]", "_")) end
 
+--- The url of a service as its dependents reach it; nil if it has none (yet).
+local function url_of(names, name)
+  local view = values.view_of(names:service_view(name))
+  local url = view and view.index("url")
+  if secret.is(url) then url = names:reveal(url) end
+  return url ~= values.null and url or nil
+end
+
 --- ATPROTO_SERVICE_* of one instance record.
-local function add_record(env, name, record)
+local function add_record(env, names, name, record)
   local prefix = "ATPROTO_SERVICE_" .. shout(name) .. "_"
-  env[prefix .. "URL"] = record.url
+  env[prefix .. "URL"] = url_of(names, name)
   env[prefix .. "ADDRESS"] = record.address
   env[prefix .. "PORT"] = record.port and ("%d"):format(record.port)
   env[prefix .. "SCHEME"] = record.scheme
   env[prefix .. "DID"] = record.did
   env[prefix .. "TAGS"] = record.tags and #record.tags > 0 and table.concat(record.tags, ",") or nil
+  for key, value in pairs(record.meta or {}) do
+    env[prefix .. "META_" .. shout(key)] = tostring(value)
+  end
+end
+
+local function add_dependencies(env, service, context)
+  local own = {}
+  for key, value in pairs(context) do own[key] = value end
+  own.service = service.name
+  local names = scope.new(own)
+  for name in pairs(service.dependencies) do
+    local record = context.lookup(name)[1]
+    if record then add_record(env, names, name, record) end
+  end
 end
 
 --- Reads a service's envFile into `env`; a name that `env` sets itself wins later.
@@ -52,23 +77,20 @@ local function add_file(env, service, rendered)
   if path:sub(1, 1) ~= "/" then path = service.dirs.config .. "/" .. path end
   local text, err = file.read(path)
   if not text then return nil, ("services.%s.envFile: %s"):format(service.name, err) end
-  local values, message, line = formats.get("env").read(text)
-  if not values then
+  local found, message, line = formats.get("env").read(text)
+  if not found then
     return nil, ("%s:%s: %s"):format(path, line or "?", message)
   end
-  for key, value in pairs(values) do env[key] = value end
+  for key, value in pairs(found) do env[key] = value end
   return true
 end
 
 --- The environment of an instance: PATH HOME USER LANG TZ, the addresses of what it depends on, its
--- envFile, then its env. nil and a message if a part is missing.
+-- envFile, then its env (which so beats both). nil and a message if a part is missing.
 function M.build(_, service, rendered, context)
   local env, err = base(service, package_of.path_for(context.stack, service))
   if not env then return nil, err end
-  for name in pairs(service.dependencies) do
-    local record = context.lookup(name)[1]
-    if record then add_record(env, name, record) end
-  end
+  add_dependencies(env, service, context)
   local ok
   ok, err = add_file(env, service, rendered)
   if not ok then return nil, err end
