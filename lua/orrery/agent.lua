@@ -17,7 +17,8 @@ local file, log, process, task = core.file, core.log, core.process, core.task
 local M = {}
 
 local LEFTOVER_GRACE = 3
-local FAREWELL = 5 -- seconds for deregistering at the end
+local FAREWELL = 5    -- seconds for deregistering at the end
+local STREAMS_END = 1 -- seconds for readers of events to get the last ones
 
 local function make_folders(stack)
   for _, name in ipairs({ "state", "run", "logs" }) do
@@ -128,9 +129,12 @@ local function open(agent, stack)
   agent.backend, err = open_backend(stack)
   if not agent.backend then return nil, err, 4 end
   agent.server, err = api.open(stack.dirs.run .. "/api.sock")
-  if not agent.server then return nil, err, 4 end
+  if not agent.server then
+    return nil, ("the agent's API cannot be opened: %s"):format(err), 1
+  end
   agent.registrar = registrar_of.new({ backend = agent.backend, name = stack.discovery.backend,
-    node = stack.node, ttl = stack.discovery.registrationTtl, log = agent.log })
+    node = stack.node, ttl = stack.discovery.registrationTtl, log = agent.log,
+    checks_on = agent.supervisor.checks_on })
   return true
 end
 
@@ -142,6 +146,8 @@ local function close(agent)
     registrar_of.close(agent.registrar)
     if agent.registrar_task:join(FAREWELL) == nil then agent.registrar_task:cancel() end
   end
+  events.close(agent.log)
+  api.finish(agent, STREAMS_END)
   if agent.server then agent.server:close() end
   if agent.api_task then agent.api_task:join(1) end
   if agent.backend then agent.backend:close() end
@@ -163,8 +169,11 @@ local function live(agent, options)
   if options.on_open then options.on_open(agent) end
   local running = task.spawn(supervisor.run, agent.supervisor)
   supervisor.command(agent.supervisor, "up", options.services)
-  local _, err, code = running:join()
-  if code == "failed" then agent.failure = "the supervisor failed: " .. tostring(err) end
+  local ok, err = running:join()
+  if not ok then
+    agent.failure = ("the supervisor failed, and all services were stopped: %s; this is a fault of "
+      .. "orrery: the log above has the details"):format(err)
+  end
 end
 
 local function run_locked(stack, plan, options, progress)

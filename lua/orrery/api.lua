@@ -29,6 +29,7 @@ local function stream(request, log, list)
   local alive = list == "" or out:write(list)
   while alive do
     local event = queue:pop(HEARTBEAT)
+    if event == false then break end
     alive = out:write(event and line_of(event) or "\n")
   end
   events.unfollow(log, queue)
@@ -44,9 +45,28 @@ local function get_events(agent, request)
   request:respond(200, LINES, lines_of(list))
 end
 
+local function is_list_of_names(value)
+  if type(value) ~= "table" then return false end
+  local count = 0
+  for _, name in pairs(value) do
+    count = count + 1
+    if type(name) ~= "string" then return false end
+  end
+  return count == #value
+end
+
+--- Whether a body is {} or {"services": [names]}: what is misread as "all" would stop everything.
+local function is_command(body)
+  if type(body) ~= "table" then return false end
+  for key, value in pairs(body) do
+    if key ~= "services" or not is_list_of_names(value) then return false end
+  end
+  return true
+end
+
 local function post(agent, request, verb)
   local body, err = core.json.decode(request.body ~= "" and request.body or "{}")
-  if type(body) ~= "table" or (body.services ~= nil and type(body.services) ~= "table") then
+  if not is_command(body) then
     return answer(request, 400, { error = 'the body must be {"services": [names]}: '
       .. (err or "it is not") })
   end
@@ -81,10 +101,27 @@ function M.open(path) return core.http.serve({ path = path, mode = 384 }) end
 
 --- Answers requests until the server closes. Waits.
 function M.run(agent, server)
+  agent.requests = {}
   while true do
     local request = server:accept()
     if not request then return end
-    core.task.spawn(handle, agent, request)
+    local running
+    running = core.task.spawn(function()
+      handle(agent, request)
+      agent.requests[running] = nil
+    end)
+    agent.requests[running] = true
+  end
+end
+
+--- Lets the requests that are being answered end, for at most `seconds`; the streams end by the
+-- closing of the events. Waits.
+function M.finish(agent, seconds)
+  local deadline = core.time.monotonic() + seconds
+  local list = {}
+  for running in pairs(agent.requests or {}) do list[#list + 1] = running end
+  for _, running in ipairs(list) do
+    running:join(math.max(deadline - core.time.monotonic(), 0))
   end
 end
 

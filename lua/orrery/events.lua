@@ -42,7 +42,14 @@ end
 function M.follow(log)
   local queue = task.queue()
   log.followers[queue] = true
+  if log.closed then queue:push(false) end
   return queue
+end
+
+--- Tells every follower that there will be no more: its queue gives false.
+function M.close(log)
+  log.closed = true
+  for queue in pairs(log.followers) do queue:push(false) end
 end
 
 function M.unfollow(log, queue) log.followers[queue] = nil end
