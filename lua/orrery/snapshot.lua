@@ -46,6 +46,7 @@ local function rest(i, checks_on)
     return i.health == "failing" or i.health == "flapping", false
   end
   if i.state == "done" then return true, true end
+  if i.state == "stopped" then return i.held ~= nil, false end
   if i.state == "backoff" or i.state == "waiting" or i.state == "starting" then
     return i.failures >= 3 and i.state ~= "waiting", false
   end

@@ -88,6 +88,22 @@ describe("the state machine", function()
     assert.equals("hold", select(2, step(running, lost)))
   end)
 
+  it("ends a stop also when the start it met came to nothing", function()
+    local lost = { state = "stopping", desired = "down",
+      start_error = { message = "no such program" } }
+    assert.same({ "stopped" }, { (step(lost)) })
+    lost.desired = "up"
+    assert.equals("waiting", (step(lost)))
+  end)
+
+  it("counts no failure when what it is to stop ends by itself", function()
+    local ended = { state = "running", desired = "down",
+      exit = { ok = false, message = "killed by signal KILL" } }
+    assert.equals("stopped", (step(ended, { may_stop = false })))
+    ended.state, ended.desired, ended.again = "starting", "up", true
+    assert.equals("waiting", (step(ended)))
+  end)
+
   it("every state ends up down when down is desired and the process is gone", function()
     for _, state in ipairs({ "stopped", "waiting", "blocked", "starting", "running", "stopping",
       "backoff", "failed", "done" }) do
@@ -139,6 +155,25 @@ describe("the gate", function()
     assert.is_true(late.open)
     assert.matches("database is failed", late.degraded)
     assert.is_true(look("optional", { state = "failed" }, { dropped = { database = true } }).open)
+  end)
+
+  it("has a limit of its own for an edge that gives one, and tells when it is over", function()
+    local i = { budget = 60, service = { dependencies = {
+      database = { type = "required", timeout = 5 }, redis = { type = "optional" } } } }
+    local function of(name)
+      return { { state = "starting", service = { name = name } } }
+    end
+    local early, late = gate.look(i, of, {}, true, 1), gate.look(i, of, {}, true, 6)
+    assert.same({ 5, false }, { early.next, early.blocked })
+    assert.same({ 60, true }, { late.next, late.blocked })
+  end)
+
+  it("takes what is ready by starting as met, until its check says otherwise", function()
+    local started = { state = "running", health = "unknown" }
+    started.service = { name = "database", readyWhen = "started" }
+    assert.is_true(gate.serves(started, true))
+    started.health = "failing"
+    assert.is_false(gate.serves(started, true))
   end)
 
   it("never waits for a soft or circular one", function()

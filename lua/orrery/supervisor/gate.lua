@@ -12,7 +12,9 @@ function M.serves(i, checks_on)
       i.reason and i.reason ~= "" and (" (" .. i.reason .. ")") or "")
   end
   if not checks_on or i.health == "passing" then return true end
-  if i.unchecked then return true end
+  if i.unchecked or (i.service.readyWhen == "started" and i.health == "unknown") then
+    return true
+  end
   return false, ("%s is running but %s%s"):format(i.service.name, i.health,
     i.health_message and (": " .. i.health_message) or "")
 end
@@ -34,14 +36,18 @@ end
 
 --- What the dependencies of `i` say. `of(name)` gives a service's instances; `dropped[name]` is
 -- true for an optional or soft edge that a cycle forbids; `waited` is how long i has waited, in
--- seconds.
+-- seconds. The answer's `next`: how many seconds of waiting make the next budget over.
 function M.look(i, of, dropped, checks_on, waited)
   local gate = { open = true, waits = {} }
-  local over = waited >= i.budget
+  local late = false
   for name, dependency in pairs(i.service.dependencies) do
     local met, why = service_serves(of(name), checks_on)
     local kind = dependency.type
+    local budget = dependency.timeout or i.budget
+    local over = waited >= budget
     if not met then
+      if not over then gate.next = math.min(gate.next or budget, budget) end
+      late = late or (over and kind == "required")
       if kind == "required" then
         gate.open, gate.impaired = false, why
         gate.waits[#gate.waits + 1] = why
@@ -61,7 +67,7 @@ function M.look(i, of, dropped, checks_on, waited)
   gate.why = gate.degraded
   if not gate.open then
     gate.why = "waiting: " .. table.concat(gate.waits, "; ")
-    gate.blocked = over
+    gate.blocked = late
   end
   return gate
 end

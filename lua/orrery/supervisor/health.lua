@@ -31,20 +31,30 @@ local function watch(handle, name, tell)
   end
 end
 
+--- One check of an instance. What it was rendered to may make no check: then it fails for good.
+local function open_one(i, name, spec, tell)
+  local check = { role = spec.role or "ready", state = "unknown" }
+  local ok, handle = pcall(core.check.start, with_schedule(spec, i.budget))
+  if ok then
+    check.handle, check.watcher = handle, core.task.spawn(watch, handle, name, tell)
+  else
+    tell({ kind = "check", name = name, state = "failing", message = tostring(handle) })
+  end
+  return check
+end
+
 --- Starts the rendered checks `specs` of `i`; each transition becomes a fact for `tell`.
 function M.open(_, i, specs, tell)
-  for name, spec in pairs(specs or {}) do
-    local handle = core.check.start(with_schedule(spec, i.budget))
-    i.checks[name] = { role = spec.role or "ready", state = "unknown", handle = handle,
-      watcher = core.task.spawn(watch, handle, name, tell) }
-  end
+  for name, spec in pairs(specs or {}) do i.checks[name] = open_one(i, name, spec, tell) end
 end
 
 --- Ends all checks of `i`.
 function M.close(i)
   for _, check in pairs(i.checks) do
-    check.watcher:cancel()
-    check.handle:close()
+    if check.handle then
+      check.watcher:cancel()
+      check.handle:close()
+    end
   end
   i.checks = {}
 end

@@ -15,7 +15,11 @@ local M = {}
 local AT_REST = { stopped = true, failed = true, done = true, backoff = true, waiting = true,
   blocked = true }
 
-local PENDING_RETRY = 1 -- seconds
+--- A restart that was asked for has not worked, or has: it excuses nothing any more.
+local FINAL = { failed = true, done = true, backoff = true }
+
+local PENDING_RETRY = 1  -- seconds
+local HEALTHY_AGAIN = 60 -- seconds
 
 local function new_instance(stack, service, id, order)
   local coordination = stack.coordination
@@ -70,13 +74,14 @@ local function of(sup) return function(name) return sup.by_service[name] or {} e
 --- The optional and soft edges of a service that a cycle forbids, as a set of names.
 local function dropped_of(sup, name) return sup.dropped[name] or {} end
 
---- Nothing that was told to stop, and that depends on i, is still there.
+--- Nothing that was told to stop, that depends on i and starts after it, is still there. (In a
+-- cycle of circular edges the one that starts last stops first: to wait for all would be to wait
+-- for each other.)
 local function may_stop(sup, i)
   for _, name in ipairs(sup.dependents[i.service.name] or {}) do
-    if not dropped_of(sup, name)[i.service.name] and i.service.dependencies[name] == nil then
-      for _, other in ipairs(sup.by_service[name] or {}) do
-        if other.desired == "down" and not AT_REST[other.state] then return false end
-      end
+    for _, other in ipairs(sup.by_service[name] or {}) do
+      local after = other.order > i.order and other.desired == "down"
+      if after and not AT_REST[other.state] then return false end
     end
   end
   return true
@@ -106,15 +111,26 @@ local function emit(sup, i, kind, fields)
   events.add(sup.log, fields)
 end
 
+--- It serves: a restart that was asked for is over.
+local function begin_healthy(i)
+  if i.again then return end -- it is about to stop
+  i.planned = nil
+  i.healthy_since = i.healthy_since or core.time.monotonic()
+end
+
+--- It serves no more. What served long enough begins its count of failures anew.
+local function end_healthy(i)
+  local since = i.healthy_since
+  if since and core.time.monotonic() - since >= HEALTHY_AGAIN then i.failures = 0 end
+  i.healthy_since = nil
+end
+
 local function set_health(sup, i, value, message)
   i.health_message = message
   if i.health == value then return end
   local before = i.health
   i.health = value
-  if value == "passing" then
-    i.planned = nil
-    i.healthy_since = core.time.monotonic()
-  end
+  if value == "passing" then begin_healthy(i) else end_healthy(i) end
   emit(sup, i, "health", { from = before, to = value, reason = message })
   if sup.on_change then sup.on_change(i) end
 end
@@ -134,7 +150,8 @@ end
 local function set_state(sup, i, transition)
   local before = i.state
   i.state, i.reason, i.since = transition.to, transition.reason, core.time.now()
-  if transition.to == "failed" then i.planned = nil end
+  if FINAL[i.state] then i.planned = nil end
+  if i.state == "running" and (i.unchecked or not sup.checks_on) then begin_healthy(i) end
   emit(sup, i, "state", { from = before, to = i.state, reason = i.reason })
   touch_around(sup, i)
   if sup.on_change then sup.on_change(i) end
@@ -196,9 +213,8 @@ end
 
 function actions.backoff(_, i)
   local now = core.time.monotonic()
-  if i.healthy_since and now - i.healthy_since >= 60 then i.failures = 0 end
+  end_healthy(i)
   i.failures, i.restarts = i.failures + 1, i.restarts + 1
-  i.healthy_since = nil
   table.insert(i.failed_at, now)
   if #i.failed_at > i.restart.max then table.remove(i.failed_at, 1) end
   i.next_start = now + machine.delay(i.restart, i.failures, math.random())
@@ -220,6 +236,7 @@ end
 
 function facts.exited(sup, i, fact)
   health.close(i)
+  end_healthy(i)
   i.exit, i.pid = fact, nil
   set_health(sup, i, "unknown", fact.message)
 end
@@ -238,6 +255,9 @@ end
 
 local commands = {}
 
+--- The services a command names; all if it names none.
+local function named(sup, names) return #names > 0 and names or sup.plan.order end
+
 local function each(sup, names, act)
   for _, name in ipairs(names) do
     for _, i in ipairs(sup.by_service[name] or {}) do
@@ -251,21 +271,25 @@ end
 local function edges_of(sup) return edges.spec(sup.stack) end
 
 function commands.up(sup, names)
-  local wanted = (names and #names > 0) and core.graph.needs(edges_of(sup), names) or sup.plan.order
+  local wanted = #names > 0 and core.graph.needs(edges_of(sup), names) or sup.plan.order
   return each(sup, wanted, function(i) i.desired, i.held = "up", nil end)
 end
 
 function commands.start(sup, names)
   local wanted = commands.up(sup, names)
   each(sup, wanted, function(i)
-    if i.state == "failed" or i.state == "done" or i.state == "backoff" then i.again = true end
+    if i.state == "failed" or i.state == "backoff" then i.again = true end
     if i.state == "failed" then i.failed_at, i.failures = {}, 0 end
+  end)
+  each(sup, names, function(i) -- what is done is done, unless it is named
+    if i.state == "done" then i.again = true end
   end)
   return wanted
 end
 
 function commands.stop(sup, names)
   local wanted = {}
+  names = named(sup, names)
   for _, name in ipairs(names) do wanted[#wanted + 1] = name end
   for _, name in ipairs(core.graph.dependents(edges_of(sup), names)) do
     wanted[#wanted + 1] = name
@@ -274,7 +298,7 @@ function commands.stop(sup, names)
 end
 
 function commands.restart(sup, names)
-  return each(sup, names, function(i)
+  return each(sup, named(sup, names), function(i)
     i.desired, i.held, i.again, i.planned = "up", nil, true, true
     i.failed_at, i.failures = {}, 0
     if i.state == "stopped" or i.state == "waiting" or i.state == "blocked" then i.again = nil end
@@ -310,7 +334,18 @@ function M.command(sup, verb, names)
   if sup.ended then return nil, "the stack has stopped", "closed" end
   local answer = core.task.queue()
   sup.queue:push({ command = verb, names = names or {}, answer = answer })
-  return answer:pop()
+  local result = answer:pop()
+  if result.refused then return nil, result.refused, "closed" end
+  return result
+end
+
+--- Answers the commands that come too late.
+local function refuse_rest(sup)
+  sup.ended = true
+  while #sup.queue > 0 do
+    local fact = sup.queue:pop()
+    if fact.answer then fact.answer:push({ refused = "the stack has stopped" }) end
+  end
 end
 
 local function take(sup, fact)
@@ -332,6 +367,7 @@ end
 
 local function step(sup, i)
   local world = world_of(sup, i, core.time.monotonic())
+  i.next_budget = world.gate.next
   local transition = machine.step(i, world)
   if transition then
     set_state(sup, i, transition)
@@ -360,7 +396,9 @@ end
 --- When time alone moves the instance; nil if only a fact can.
 local function due_at(i)
   if i.state == "backoff" then return i.next_start end
-  if i.state == "waiting" then return i.waiting_since + i.budget end
+  if i.state == "waiting" or i.state == "blocked" then
+    return i.next_budget and i.waiting_since + i.next_budget
+  end
   if i.state == "starting" and i.spawned then return i.started_at + i.budget end
 end
 
@@ -389,8 +427,7 @@ local function all_stopped(sup)
   return true
 end
 
---- Runs until everything has stopped after a "down" command. Waits.
-function M.run(sup)
+local function run(sup)
   repeat
     local now = core.time.monotonic()
     touch_due(sup, now)
@@ -402,7 +439,28 @@ function M.run(sup)
       fact = #sup.queue > 0 and sup.queue:pop() or nil
     end
   until false
-  sup.ended = true
+end
+
+--- Ends what runs, dependents first. Waits.
+local function end_all(sup)
+  for n = #sup.instances, 1, -1 do
+    health.close(sup.instances[n])
+    sup.driver.halt(sup.instances[n])
+  end
+end
+
+--- Runs until everything has stopped after a "down" command. Waits. Should it fail, which is a
+-- fault of ours, nothing is left half supervised: everything is stopped, and it returns nil and
+-- the fault.
+function M.run(sup)
+  local ok, fault = xpcall(run, debug.traceback, sup)
+  refuse_rest(sup)
+  if ok then return true end
+  if not tostring(fault):find("^cancelled") then
+    core.log.error("the supervisor failed; it stops everything: " .. tostring(fault))
+  end
+  end_all(sup)
+  return nil, (tostring(fault):match("^[^\n]*"))
 end
 
 return M

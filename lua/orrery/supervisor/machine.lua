@@ -26,15 +26,17 @@ local function fails(i, message, world)
     return to("failed", message .. "; restart policy is never")
   end
   if not world.may_retry then
-    return to("failed", ("%s; failed %d times within %g s"):format(message, i.restart.max,
-      i.restart.window))
+    return to("failed", ("%s; it was restarted %d times within %g s"):format(message,
+      i.restart.max, i.restart.window))
   end
   return to("backoff", message, "backoff")
 end
 
---- What an exit that nobody asked for leads to.
+--- What an exit leads to that we did not bring about.
 local function after_exit(i, world)
   local good = i.exit.ok
+  if i.desired == "down" then return to("stopped", i.exit.message) end
+  if i.again then return to("waiting", i.exit.message, "wait") end
   if i.oneshot then
     if good then return to("done", i.exit.message) end
     return fails(i, i.exit.message, world)
@@ -62,6 +64,8 @@ states.blocked = states.waiting
 function states.starting(i, world)
   if i.start_error then
     local problem = i.start_error
+    if i.desired == "down" then return to("stopped", problem.message) end
+    if i.again then return to("waiting", problem.message, "wait") end
     if problem.fatal then return to("failed", problem.message) end
     if problem.pending then return to("backoff", problem.message, "pend") end
     return fails(i, problem.message, world)
@@ -98,8 +102,9 @@ function states.running(i, world)
 end
 
 function states.stopping(i, world)
-  if not i.exit then return nil end
-  if i.desired == "down" then return to("stopped", i.exit.message) end
+  local ended = i.exit or i.start_error -- it may never have started
+  if not ended then return nil end
+  if i.desired == "down" then return to("stopped", ended.message) end
   if i.held then return to("stopped", i.held) end
   if i.failed_live then return fails(i, "its live check failed", world) end
   return to("waiting", "stopped, to start again", "wait")

@@ -104,8 +104,11 @@ local function prepare(driver, i)
   return rendered, nil, env
 end
 
+--- What became of the process when the guard has died: it has ended it.
+local LOST = { signal = "KILL" }
+
 local function watch_exit(run, tell)
-  local status = run.process:wait()
+  local status = run.process:wait() or LOST
   run.ended = true
   tell({ kind = "exited", ok = status.code == 0, code = status.code, signal = status.signal,
     message = run.ender and (run.killed or "stopped")
@@ -141,7 +144,7 @@ end
 local function start(driver, i, run, tell)
   local rendered, problem, env = prepare(driver, i)
   if not rendered then return tell(problem) end
-  run.rendered = rendered
+  run.rendered, run.env, run.user = rendered, env, environment.user_of(i.service)
   if i.service.external or i.service.embedded then
     return tell(started(driver, i, rendered))
   end
@@ -158,32 +161,49 @@ local function start(driver, i, run, tell)
   run.process = child
   task.spawn(watch_exit, run, tell)
   tell(started(driver, i, rendered, child.pid))
+  if run.kill then child:kill() end
   if run.stop then M.stop(driver, i, tell) end
 end
 
---- Signals, waits for the deadline, kills. The exit itself is told by watch_exit.
+--- Runs the stop command as the service; true if it did its work.
+local function run_stop_command(run, stop)
+  local rendered = run.rendered
+  local result, err = process.run({ argv = rendered.stop.command, env = run.env,
+    cwd = rendered.cwd, user = run.user, timeout = stop.timeout })
+  if result and result.code == 0 then return true end
+  err = err or result.timedOut and "still running at the deadline"
+    or ("exited with %s: %s"):format(result.code or result.signal, result.stderr:sub(-500))
+  core.log.warn(("stop.command of %s: %s; it gets %s instead"):format(run.id, err, stop.signal))
+end
+
+--- Signals (or runs the stop command), waits for the deadline, kills. The exit itself is told by
+-- watch_exit.
 local function end_process(run, stop)
-  if stop.command then
-    process.run({ argv = stop.command, timeout = stop.timeout })
-  else
-    run.process:signal(stop.signal)
-  end
-  if run.process:wait(stop.timeout) then return end
+  local deadline = core.time.monotonic() + stop.timeout
+  if not (stop.command and run_stop_command(run, stop)) then run.process:signal(stop.signal) end
+  if run.process:wait(math.max(deadline - core.time.monotonic(), 0)) then return end
   run.killed = ("killed: it did not end within %g s of its stop signal"):format(stop.timeout)
   run.process:kill()
+end
+
+--- Before there is a process: a hook that runs is killed, and has ended before anybody hears that
+-- the instance has.
+local function end_start(run, tell)
+  run.starter:join()
+  tell({ kind = "exited", ok = true, code = 0, message = "stopped" })
 end
 
 function M.stop(_, i, tell)
   local run = i.run
   if run.process then
     if not run.ended and not run.ender then
-      run.ender = task.spawn(end_process, run, run.rendered.stop or i.service.stop)
+      run.ender = task.spawn(end_process, run, i.service.stop)
     end
   elseif run.spawning then
     run.stop = true
-  else
+  elseif not run.ender then
     run.starter:cancel()
-    tell({ kind = "exited", ok = true, code = 0, message = "stopped" })
+    run.ender = task.spawn(end_start, run, tell)
   end
 end
 
@@ -193,11 +213,11 @@ function M.new(stack, context, shown)
   local driver = { stack = stack, context = context, shown = shown }
 
   function driver.start(_, i, tell)
-    local run = {}
+    local run = { id = i.id }
     i.run = run
     run.starter = task.spawn(function()
       local ok, err = xpcall(start, debug.traceback, driver, i, run, tell)
-        if not ok and not tostring(err):find("^cancelled") then
+      if not ok and not tostring(err):find("^cancelled") then
         tell(start_error("cannot start: " .. tostring(err), { fatal = true }))
       end
     end)
@@ -206,7 +226,21 @@ function M.new(stack, context, shown)
   function driver.stop(i, tell) M.stop(driver, i, tell) end
 
   function driver.kill(i)
-    if i.run and i.run.process and not i.run.ended then i.run.process:kill() end
+    local run = i.run
+    if not run then return end
+    run.kill = true -- if it is being started
+    if run.process and not run.ended then run.process:kill() end
+  end
+
+  --- Ends instance i, whatever it does; returns when it has ended. Waits.
+  function driver.halt(i)
+    local run = i.run
+    if not run then return end
+    run.stop = true
+    if not run.process and not run.spawning then run.starter:cancel() end
+    run.starter:join()
+    if run.process and not run.ended then end_process(run, i.service.stop) end
+    if run.process then run.process:wait() end
   end
 
   return driver
