@@ -132,8 +132,10 @@ static void exec_on_path(const struct plan *p)
         end = strchrnul(at, ':');
         char *file = xasprintf("%.*s/%s", (int)(end - at), end == at ? "." : at, name);
         execve(file, p->argv, p->env);
-        if (errno != ENOENT && errno != ENOTDIR)
-            best = errno;
+        int why = errno;
+        if (why != ENOENT && why != ENOTDIR &&
+            access(file, F_OK) == 0) /* else a folder is closed */
+            best = why;
     }
     errno = best;
 }

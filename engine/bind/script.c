@@ -89,7 +89,12 @@ static int l_load(lua_State *L)
         len = end ? len - (size_t)(end - text) : 0;
         text = end ? end : "";
     }
-    if (luaL_loadbufferx(L, text, len, name, "t") != LUA_OK) {
+    /* In a thread of its own: a parser that runs out of stack calls the message handler of the
+     * running one, which is somebody else's. */
+    lua_State *co = lua_newthread(L);
+    int status = luaL_loadbufferx(co, text, len, name, "t");
+    lua_xmove(co, L, 1);
+    if (status != LUA_OK) {
         lua_pushnil(L);
         lua_insert(L, -2);
         lua_pushliteral(L, "invalid");

@@ -117,10 +117,17 @@ static char *absolute(const char *folder)
     return path;
 }
 
+/* What people call it: of an instance "FOLDER#ID" the id. */
+static const char *label_of(const struct process_spec *spec)
+{
+    const char *mark = spec->instance ? strrchr(spec->instance, '#') : NULL;
+    return mark ? mark + 1 : or_else(spec->instance, spec->argv[0]);
+}
+
 static void remember(struct process_order *o, const struct process_spec *spec,
                      const struct user *user)
 {
-    o->label = xstrdup(or_else(spec->instance, spec->argv[0]));
+    o->label = xstrdup(label_of(spec));
     o->command = xstrdup(spec->argv[0]);
     o->path =
         xstrdup(or_else(find_variable(spec->env, "PATH"), or_else(getenv("PATH"), DEFAULT_PATH)));
@@ -143,8 +150,7 @@ static int check_size(const struct process_spec *spec, struct err *err)
         return err_set(err, "invalid",
                        "cannot start %s: its arguments and environment take %zu bytes in %zu "
                        "strings; at most %u bytes in %d are passed on: use a file instead",
-                       or_else(spec->instance, spec->argv[0]), bytes, count, MAX_BYTES,
-                       MAX_ARGUMENTS);
+                       label_of(spec), bytes, count, MAX_BYTES, MAX_ARGUMENTS);
     return 0;
 }
 

@@ -126,6 +126,7 @@ end
 --- Evaluates the text of a script: its value | nil, {message, file, line}.
 function M.run(text, path, options)
   local fn, message = script.load(text, "@" .. path, M.env(options))
+  if not fn and message:find("C stack overflow", 1, true) then message = "is nested too deep" end
   if not fn then return nil, M.problem(path, message) end
   local ok, value = M.call(options, fn)
   if not ok then return nil, M.problem(path, value) end
