@@ -39,6 +39,9 @@ local function take_lock(stack)
     err = ("an agent is already running for stack '%s' (%s); see it with `orrery status`, "
       .. "stop it with `orrery down`"):format(stack.name, err)
   end
+  if code == "denied" then
+    err = err .. "; run this as the user whose stack it is, or give another folder with stateDir"
+  end
   return nil, err, code
 end
 

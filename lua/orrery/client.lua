@@ -85,12 +85,27 @@ function Client:wait(predicate, timeout)
   return found, result, reason
 end
 
---- A client of the agent that runs `stack`; nil, message, "refused" if none answers. Waits.
+--- Whether an agent that does not answer us is another user's: the message that says so, or nil.
+local function not_ours(stack, socket)
+  local stat, err, code = core.file.stat(socket)
+  if code == "denied" then return err .. "; run this as the user who ran `up`" end
+  if not stat then return nil end
+  local own = core.process.user().uid
+  if own == 0 or stat.uid == own then return nil end
+  local owner = core.process.lookup_user(("%d"):format(stat.uid))
+  return ("the agent of stack '%s' belongs to user '%s' (its socket is %s); run this as that user")
+    :format(stack.name, owner.name, socket)
+end
+
+--- A client of the agent that runs `stack`. Waits. nil, message, "refused" if none answers, or
+-- "denied" if it is another user's.
 function M.connect(stack)
   local socket = stack.dirs.run .. "/api.sock"
   local client = setmetatable({ socket = socket }, Client)
   local state, err = client:state()
   if state then return client, state end
+  local denied = not_ours(stack, socket)
+  if denied then return nil, denied, "denied" end
   return nil, ("no agent is running for stack '%s' (looked at %s: %s)")
     :format(stack.name, socket, err), "refused"
 end

@@ -84,9 +84,12 @@ function M.paste(ctx, ...)
   return table.concat(words, " ")
 end
 
---- The agent of the stack, or nil.
+--- The agent of the stack, or nil if none runs. One that is another user's ends the command: to say
+-- that nothing runs would be wrong.
 function M.try_client(stack)
-  return require("orrery.client").connect(stack)
+  local client, message, code = require("orrery.client").connect(stack)
+  if code == "denied" then M.fail(M.UNREACHABLE, "%s", message) end
+  return client, message, code
 end
 
 function M.socket(stack)
@@ -95,9 +98,8 @@ end
 
 --- The agent of the stack; without one the command ends and says what to do.
 function M.client(ctx, stack)
-  local client, message, code = M.try_client(stack)
+  local client = M.try_client(stack)
   if client then return client end
-  if code ~= "refused" and code ~= "not_found" then M.fail(M.UNREACHABLE, message) end
   M.fail(M.UNREACHABLE, "no agent is running for stack '%s' (looked at %s); start it with: %s",
     stack.name, M.socket(stack), M.paste(ctx, "up", "-d"))
 end
