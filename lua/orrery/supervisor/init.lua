@@ -270,18 +270,20 @@ end
 
 local function edges_of(sup) return edges.spec(sup.stack) end
 
+--- What has failed is tried again.
 function commands.up(sup, names)
   local wanted = #names > 0 and core.graph.needs(edges_of(sup), names) or sup.plan.order
-  return each(sup, wanted, function(i) i.desired, i.held = "up", nil end)
-end
-
-function commands.start(sup, names)
-  local wanted = commands.up(sup, names)
-  each(sup, wanted, function(i)
+  return each(sup, wanted, function(i)
+    i.desired, i.held = "up", nil
     if i.state == "failed" or i.state == "backoff" then i.again = true end
     if i.state == "failed" then i.failed_at, i.failures = {}, 0 end
   end)
-  each(sup, names, function(i) -- what is done is done, unless it is named
+end
+
+--- As up; and what is done is done, unless it is named.
+function commands.start(sup, names)
+  local wanted = commands.up(sup, names)
+  each(sup, names, function(i)
     if i.state == "done" then i.again = true end
   end)
   return wanted
