@@ -24,8 +24,16 @@ local function at_file(path)
   return { file = real, dir = dir, name = as_name(stem == "stack" and base_name(dir) or stem) }
 end
 
+--- Why a path cannot be looked at; nil if it can, or is not there.
+local function closed(path)
+  local stat, message, code = core.file.stat(path)
+  if not stat and code == "denied" then return message .. "; run this as a user who may" end
+end
+
 local function in_folder(folder)
   local found = {}
+  local refused = closed(folder .. "/" .. STACK_FILES[1])
+  if refused then return nil, refused end
   for _, name in ipairs(STACK_FILES) do
     if source.kind(folder .. "/" .. name) == "file" then found[#found + 1] = name end
   end
@@ -53,7 +61,9 @@ function M.locate(target)
     return place, message and { file = folder, message = message }
   end
   if looks_like_path(target) then
-    return nil, { file = target, message = "there is no such stack file" }
+    local other = core.file.stat(target) and "is neither a file nor a folder"
+    return nil, { file = target,
+      message = other or closed(target) or "there is no such stack file" }
   end
   local here = core.file.realpath(".") or "."
   local path, message = plugin.find("profile", target, here)

@@ -250,8 +250,8 @@ end
 local function from_env(name)
   local text = os.getenv(name)
   if text and text ~= "" then return text end
-  return nil, ("the environment variable %s, which a secret is read from, is not set"):format(name),
-    "not_found"
+  return nil, ("the environment variable %s, which a secret is read from, is not set; set it where "
+    .. "the agent is started"):format(name), "not_found"
 end
 
 local function resolve_spec(self, spec)
@@ -278,7 +278,8 @@ function store:resolve(value, service, variable)
   end
   text, message, code = resolve_spec(self, content.spec)
   if text then return text end
-  return nil, ("services.%s: %s: %s"):format(service or "?", variable or "secret", message), code
+  if not variable then return nil, "its secret cannot be had: " .. message, code end
+  return nil, ("services.%s: %s: %s"):format(service or "?", variable, message), code
 end
 
 return M

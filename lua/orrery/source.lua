@@ -44,6 +44,7 @@ function M.read(path, options)
   end
   local text, message = core.file.read(path, { max = MAX_BYTES })
   if not text then return nil, { file = path, message = message } end
+  if not text:find("%S") then return nil, { file = path, message = "is empty" } end
   return reader(text, path, options)
 end
 

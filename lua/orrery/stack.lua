@@ -118,7 +118,7 @@ local function profile_layer(ctx, own)
   if value == nil then
     add(ctx, { path = not from.file and "profile" or nil, file = from.file or ctx.place.file,
       message = from.message, line = from.line })
-    ctx.unread = true
+    ctx.lacks_profile = true
     return { value = {}, label = name }
   end
   local failed
@@ -127,7 +127,7 @@ local function profile_layer(ctx, own)
     if not failed then
       add(ctx, { file = from, message = "a profile is a table, or a function that returns one" })
     end
-    ctx.unread = true
+    ctx.lacks_profile = true
     return { value = {}, label = from }
   end
   local layer = read_layer(ctx, value, from)
@@ -323,7 +323,12 @@ local function share_edge_checks(ctx, stack)
   end
 end
 
-local function broken_services(ctx)
+--- Services of which too little is known to say more: a problem of theirs is told already, or the
+-- profile that might complete them is missing.
+local function broken_services(ctx, stack)
+  if ctx.lacks_profile then
+    for name in pairs(stack.services) do ctx.broken[name] = true end
+  end
   for _, problem in ipairs(ctx.problems) do
     local path = problem.path or ""
     local name = path:match('^services%.([%w_-]+)') or path:match('^services%["([^"]+)"%]')
@@ -345,7 +350,7 @@ local function build(ctx, options)
   ctx.edge_checks = edge_checks(stack)
   for name, service in pairs(stack.services) do service_facts(ctx, stack, name, service) end
   stack.origin = merge.lazy_origin(stack, layers, validate.child)
-  broken_services(ctx)
+  broken_services(ctx, stack)
   verify.stack(ctx, stack)
   share_edge_checks(ctx, stack) -- as seen where they were written
   return stack
@@ -367,24 +372,6 @@ function M.load(target, options)
 end
 
 --- The problems as text: one line each, below the file that they are in.
-function M.format(problems)
-  local lines, file = {}, nil
-  for _, problem in ipairs(problems) do
-    local text = problem.path and problem.path .. ": " .. problem.message or problem.message
-    if problem.line then
-      local column = problem.column and problem.column .. ":" or ""
-      lines[#lines + 1] = ("%s:%d:%s %s"):format(problem.file, problem.line, column, text)
-      file = nil
-    elseif not problem.path and problem.file then
-      lines[#lines + 1] = ("%s: %s"):format(problem.file, text)
-      file = nil
-    else
-      if problem.file and problem.file ~= file then lines[#lines + 1] = problem.file .. ":" end
-      file = problem.file or file
-      lines[#lines + 1] = (file and "  " or "") .. text
-    end
-  end
-  return table.concat(lines, "\n")
-end
+M.format = require("orrery.problem").list
 
 return M

@@ -12,6 +12,8 @@ local M = {}
 
 local SOCKET_PATH = 107 -- the longest name of a Unix socket
 
+local NO_FILE = { default = true, type = true } -- origins that nobody wrote
+
 local function path_of(...)
   local path = "services"
   for _, key in ipairs({ ... }) do path = validate.child(path, key) end
@@ -21,7 +23,7 @@ end
 local function add(ctx, path, message, ...)
   if select("#", ...) > 0 then message = message:format(...) end
   local origin = ctx.origin[path]
-  local file = origin ~= "default" and origin or ctx.place.file
+  local file = not NO_FILE[origin] and origin or ctx.place.file
   ctx.problems[#ctx.problems + 1] = { path = path, message = message, file = file }
 end
 
@@ -43,27 +45,25 @@ end
 local function lost_dependency(ctx, stack, name, target, dependency)
   local path = path_of(name, "dependencies", target)
   if ctx.removed[target] then
-    if dependency.type ~= "required" then return true end
-    add(ctx, path,
+    if dependency.type ~= "required" then return end
+    return add(ctx, path,
       "is required, but services.%s is switched off (enable = false); enable it, or " ..
       "make the dependency optional", target)
-    return false
   end
+  if ctx.lacks_profile then return end -- it may have been one of the profile's
   local names = others(stack, name)
   add(ctx, path, 'there is no service "%s"%s (%s)', target, suggest.hint(target, names),
     exists(names))
-  return false
 end
 
+--- What remains are edges between services that there are: a cycle among them is one anyway.
 local function check_dependencies(ctx, stack, name, service)
   for _, target in ipairs(suggest.names(service.dependencies)) do
     if target == name then
       add(ctx, path_of(name, "dependencies", target), "a service cannot depend on itself")
-      ctx.no_graph = true
+      service.dependencies[target] = nil
     elseif not stack.services[target] then
-      if not lost_dependency(ctx, stack, name, target, service.dependencies[target]) then
-        ctx.no_graph = true
-      end
+      lost_dependency(ctx, stack, name, target, service.dependencies[target])
       service.dependencies[target] = nil
     end
   end
@@ -409,7 +409,7 @@ function M.stack(ctx, stack)
     add(ctx, "services", "there are none; name a profile (simple-pds), or describe services")
   end
   check_ports(ctx, stack)
-  if not ctx.no_graph then check_cycles(ctx, stack) end
+  check_cycles(ctx, stack)
 end
 
 return M

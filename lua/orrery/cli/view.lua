@@ -45,7 +45,7 @@ end
 
 --- {by_service = {pds = {instances}}}, by the agent if one runs.
 function M.of(stack)
-  local client = session.try_client(stack)
+  local client = require("orrery.client").connect(stack)
   local state = client and client:state()
   return assemble(stack, state and from_agent(state) or from_state_folder(stack))
 end
@@ -79,6 +79,13 @@ local function without_place(problem)
     line = in_file and problem.line or nil}
 end
 
+--- Problems of templates as they are shown.
+function M.tidy(problems)
+  local list = {}
+  for i, problem in ipairs(problems) do list[i] = without_place(problem) end
+  return list
+end
+
 local function add_problems(list, seen, problems)
   for _, problem in ipairs(problems or {}) do
     local key = (problem.path or "") .. "\0" .. problem.message
@@ -94,6 +101,7 @@ end
 local function template_problems(stack)
   local render, view, list, seen = require "orrery.render", assemble(stack, {}), {}, {}
   for _, name in ipairs(require("orrery.suggest").names(stack.services)) do
+    core.time.sleep(0) -- a stack of thousands is no runaway
     local context = M.context(stack, view, view.by_service[name][1], M.hidden_secrets())
     add_problems(list, seen, select(2, render.service(stack, name, context)))
     if not stack.services[name].external then
@@ -127,12 +135,7 @@ end
 --- One line about problems of rendering.
 function M.problems_text(problems)
   if type(problems) ~= "table" then return tostring(problems) end
-  if problems.message then return problems.message end
-  local lines = {}
-  for i, problem in ipairs(problems) do
-    lines[i] = problem.path and problem.path .. ": " .. problem.message or problem.message
-  end
-  return table.concat(lines, "; ")
+  return require("orrery.problem").line(problems.message and {problems} or problems)
 end
 
 return M

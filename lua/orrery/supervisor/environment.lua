@@ -21,14 +21,24 @@ function M.user_of(service)
   return service.user or SERVICE_USER
 end
 
-local function base(service, folders)
+--- Whether we can run it as its user; or nil, message.
+function M.check_user(service)
   local name = M.user_of(service)
   local user = name and process.lookup_user(name)
   if name and not user then
-    return nil, ("user '%s' does not exist on this machine; `make install` makes it, or set "
+    return nil, ("there is no user '%s' on this machine; %s, or correct services.%s.user")
+      :format(name, name == SERVICE_USER and "`make install` makes it" or "create it", service.name)
+  end
+  if user and ourselves.uid ~= 0 and user.uid ~= ourselves.uid then
+    return nil, ("only root may run a service as user '%s'; run orrery as root, or leave out "
       .. "services.%s.user"):format(name, service.name)
   end
-  user = user or ourselves
+  return true
+end
+
+local function base(service, folders)
+  local name = M.user_of(service)
+  local user = name and process.lookup_user(name) or ourselves
   local path = process.env("PATH") or PATH
   for n = #folders, 1, -1 do path = folders[n] .. ":" .. path end
   return { PATH = path, HOME = user.home, USER = name or user.name,
@@ -88,11 +98,9 @@ end
 --- The environment of an instance: PATH HOME USER LANG TZ, the addresses of what it depends on, its
 -- envFile, then its env (which so beats both). nil and a message if a part is missing.
 function M.build(_, service, rendered, context)
-  local env, err = base(service, package_of.path_for(context.stack, service))
-  if not env then return nil, err end
+  local env = base(service, package_of.path_for(context.stack, service))
   add_dependencies(env, service, context)
-  local ok
-  ok, err = add_file(env, service, rendered)
+  local ok, err = add_file(env, service, rendered)
   if not ok then return nil, err end
   for key, value in pairs(rendered.env or {}) do env[key] = tostring(value) end
   return env

@@ -4,6 +4,7 @@
 -- `exited`. An external or embedded service has no process: it starts and ends at once.
 local core = require "orrery.core"
 local environment = require "orrery.supervisor.environment"
+local problem_of = require "orrery.problem"
 local render = require "orrery.render"
 
 local file, process, task = core.file, core.process, core.task
@@ -35,19 +36,10 @@ local function make_folders(driver, service)
   return file.mkdir(driver.stack.dirs.logs, 488)
 end
 
-local function problems_text(problems)
-  local lines = {}
-  for _, problem in ipairs(problems) do
-    local where = problem.path and problem.path .. ": " or ""
-    lines[#lines + 1] = where .. problem.message
-  end
-  return table.concat(lines, "; ")
-end
-
 --- What cannot be rendered yet may be later; what is wrong stays wrong.
 local function render_error(problems)
   local pending = render.is_pending(problems)
-  return start_error(problems_text(problems), { fatal = not pending, pending = pending })
+  return start_error(problem_of.line(problems), { fatal = not pending, pending = pending })
 end
 
 local function run_hook(rendered, env, user)
@@ -83,7 +75,8 @@ end
 -- and its environment; or nil and the fact that tells why not.
 local function prepare(driver, i)
   local service = i.service
-  local ok, err = make_folders(driver, service)
+  local ok, err = environment.check_user(service)
+  if ok then ok, err = make_folders(driver, service) end
   if not ok then return nil, start_error(err, { fatal = true }) end
   local context = driver.context(i)
   local rendered, problems = render.service(driver.stack, service.name, context)
@@ -93,7 +86,7 @@ local function prepare(driver, i)
   files, problems = render.files(driver.stack, service.name, context)
   if not files then return nil, render_error(problems) end
   ok, err = render.write(files)
-  if not ok then return nil, start_error(problems_text(err), { fatal = true }) end
+  if not ok then return nil, start_error(problem_of.line(err), { fatal = true }) end
   local env
   env, err = environment.build(driver.stack, service, rendered, context)
   if not env then return nil, start_error(err, { fatal = true }) end

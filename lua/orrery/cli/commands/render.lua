@@ -16,7 +16,7 @@ local function render(stack, seen, i, secrets)
   local files, problems = require("orrery.render").files(stack, i.service.name, context)
   if files then return files end
   session.fail(session.INVALID, "the files of service '%s' cannot be rendered:\n%s",
-    i.service.name, (view.problems_text(problems):gsub("; ", "\n")))
+    i.service.name, require("orrery.problem").list(view.tidy(problems)))
 end
 
 local function names_to_render(ctx, stack)
