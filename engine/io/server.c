@@ -450,7 +450,8 @@ bool server_stream(struct server_request *r, int status, char *const *headers)
 
 bool server_stream_write(struct server_request *r, const char *bytes, size_t len)
 {
-    if (!r->connection || r->out.len + len > SERVER_STREAM_QUEUE)
+    bool behind = r->out.len > 0 && r->out.len + len > SERVER_STREAM_QUEUE;
+    if (!r->connection || behind)
         return false;
     buf_append(&r->out, bytes, len);
     wake(r);

@@ -55,7 +55,8 @@ bool server_respond(struct server_request *request, int status, char *const *hea
  * by server_stream_close(). False if the client has gone. */
 bool server_stream(struct server_request *request, int status, char *const *headers);
 
-#define SERVER_STREAM_QUEUE (1024 * 1024) /* bytes a slow reader may be behind */
+/* Bytes a slow reader may be behind; one write to who is not behind may be longer. */
+#define SERVER_STREAM_QUEUE (4 * 1024 * 1024)
 
 /* Queues bytes. False if the client has gone or is too far behind; a client that vanished while
  * nothing was written shows only then, so a long silence wants a heartbeat. */

@@ -166,8 +166,9 @@ function Request:stream(status, headers) end
 ---@class orrery.http.Out
 local Out = {}
 
---- Sends text without waiting. nil, "closed", "closed" if the client has gone or is more than 1 MiB
---- behind. A client that vanished is noticed at a write only: write an empty line now and then.
+--- Sends text without waiting. nil, "closed", "closed" if the client has gone or is more than 4 MiB
+--- behind (one write to who is not behind may be longer). A client that vanished is noticed at a
+--- write only: write an empty line now and then.
 ---@param text string
 ---@return true? ok
 ---@return string? message

@@ -153,6 +153,15 @@ describe("http.serve", function()
       assert.equal(200, assert(get("/")).status)
     end)
 
+    it("no single write to a reader that is not behind", function()
+      local text = (("x"):rep(1023) .. "\n"):rep(6 * 1024)
+      serve({ path = path }, function(request)
+        local out <close> = request:stream(200)
+        assert(out:write(text))
+      end)
+      assert.equal(#text, #assert(get("/", { maxBytes = 16 * 1024 * 1024 })).body)
+    end)
+
     it("what a reader may be behind", function()
       local out
       serve({ path = path }, function(request) out = request:stream(200) end)
