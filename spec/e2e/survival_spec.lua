@@ -296,3 +296,76 @@ describe("the agent's API", function()
     end)
   end)
 end)
+
+describe("a service that depends on another", function()
+  it("is given its address; its env beats its envFile", function()
+    agents.with(agents.service("db", "exec sleep 600",
+      "port = 'auto', scheme = 'redis', url = 'redis://${address}:${port}/0', "
+      .. "tags = { 'x', 'y' }, meta = { zone = 'eu' }, readyWhen = 'started'")
+      .. agents.service("app", "env >DIR/env.tmp; mv DIR/env.tmp DIR/env; exec sleep 600",
+        "dependencies = { 'db' }, envFile = 'DIR/vars', env = { BOTH = 'env' }, "
+        .. "hooks = { beforeStart = { 'sh', '-c', 'echo $BOTH >DIR/hook' } }"),
+      function(agent)
+        -- the file is read at the start, which waits until it is there
+        local port = agent:reach(running("db"), "db to run").db.port
+        agent:reach(function(instances) return instances.app.state == "failed" end, "app to fail")
+        support.write(agent.dir .. "/vars", "BOTH=file\nONLY=file\n")
+        assert.equal(0, (agent:orrery("start", "app")))
+        support.wait_until(function() return support.exists(agent.dir .. "/env") end)
+        local env = "\n" .. agent:text("env")
+        for _, line in ipairs({ "ATPROTO_SERVICE_DB_URL=redis://127.0.0.1:" .. port .. "/0",
+          "ATPROTO_SERVICE_DB_ADDRESS=127.0.0.1", "ATPROTO_SERVICE_DB_PORT=" .. port,
+          "ATPROTO_SERVICE_DB_SCHEME=redis", "ATPROTO_SERVICE_DB_TAGS=x,y",
+          "ATPROTO_SERVICE_DB_META_ZONE=eu", "BOTH=env", "ONLY=file" }) do
+          assert.truthy(env:find("\n" .. line .. "\n", 1, true), line .. " is not in" .. env)
+        end
+        assert.equal("env\n", agent:text("hook"))
+      end)
+  end)
+
+  it("waits for the check that it wrote at its edge", function()
+    agents.with(agents.service("db", "exec sleep 600")
+      .. agents.service("app", "exec sleep 600", "dependencies = { { name = 'db', "
+        .. "healthCheck = { strategy = 'file', path = 'DIR/ready', interval = 0.1 } } }"),
+      function(agent)
+        local seen = agent:reach(function(instances)
+          return instances.db.pid and instances.app.state == "waiting"
+        end, "app to wait")
+        assert.is_table(seen.db.checks["for app"])
+        support.write(agent.dir .. "/ready", "")
+        agent:reach(running("app"), "app to run")
+      end)
+  end)
+end)
+
+describe("an agent that cannot begin", function()
+  it("says so when something else is where its socket belongs", function()
+    local dir = agents.stack(PLAIN)
+    assert(core.file.mkdir(dir .. "/state/run/api.sock", 493))
+    local code, _, err = support.orrery { "-f", dir, "up" }
+    assert.equal(1, code, err)
+    assert.matches("API cannot be opened.*api%.sock", err)
+    assert.is_false(support.exists(dir .. "/pids"))
+  end)
+
+  it("says so when the secrets it needs cannot be read", function()
+    local dir = agents.stack(agents.service("one", "echo $$ >>DIR/pids; exec sleep 600",
+      "env = { KEY = { secret = { generate = 'hex:16', name = 'key' } } }"))
+    assert(core.file.mkdir(dir .. "/state", 493))
+    support.write(dir .. "/state/secrets", "")
+    local code, out, err = support.orrery { "-f", dir, "up", "-d" }
+    support.orrery { "-f", dir, "down" }
+    assert.equal(1, code, out .. err)
+    assert.matches("/state/secrets", out .. err)
+    assert.is_false(support.exists(dir .. "/pids"))
+  end)
+
+  it("says so when its ports were damaged", function()
+    local dir = agents.stack(agents.service("one", "exec sleep 600", "port = 'auto'"))
+    assert(core.file.mkdir(dir .. "/state", 493))
+    support.write(dir .. "/state/ports.json", "{")
+    local code, _, err = support.orrery { "-f", dir, "up" }
+    assert.equal(1, code, err)
+    assert.matches("ports%.json: .*remove the file", err)
+  end)
+end)

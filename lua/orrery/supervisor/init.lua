@@ -290,12 +290,16 @@ function commands.start(sup, names)
 end
 
 function commands.stop(sup, names)
-  local wanted = {}
-  names = named(sup, names)
-  for _, name in ipairs(names) do wanted[#wanted + 1] = name end
-  for _, name in ipairs(core.graph.dependents(edges_of(sup), names)) do
-    wanted[#wanted + 1] = name
+  local wanted, seen = {}, {}
+  local function add(list)
+    for _, name in ipairs(list) do
+      if not seen[name] then wanted[#wanted + 1] = name end
+      seen[name] = true
+    end
   end
+  names = named(sup, names)
+  add(names)
+  add(core.graph.dependents(edges_of(sup), names))
   return each(sup, wanted, function(i) i.desired = "down" end)
 end
 

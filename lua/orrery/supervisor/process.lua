@@ -12,6 +12,7 @@ local file, process, task = core.file, core.process, core.task
 local M = {}
 
 local HOOK_TIMEOUT = 300
+local LAST_LINE = 1000 -- bytes of it that are shown
 
 local function start_error(message, fields)
   local problem = { kind = "start_error", message = message }
@@ -23,7 +24,7 @@ end
 local function describe(status, last)
   local text = status.signal and ("killed by signal " .. status.signal)
     or ("exited with code %d"):format(status.code)
-  last = last and last:gsub("^%S+ %S+ ", "")
+  last = last and last:gsub("^%S+ %S+ ", ""):sub(1, LAST_LINE)
   return last and last ~= "" and ("%s; its last line: %s"):format(text, last) or text
 end
 
