@@ -106,9 +106,12 @@ static void serialise(struct process_order *o, const struct process_spec *spec, 
     memcpy(o->spec.data, head, sizeof *head);
 }
 
-/* A relative folder is meant from ours; the guard is elsewhere. */
-static char *absolute(const char *folder)
+/* A relative folder is meant from ours; the guard is elsewhere. Another user, who may be unable to
+ * enter ours, starts at the root unless told otherwise. */
+static char *absolute(const char *folder, bool other_user)
 {
+    if (!folder && other_user)
+        return xstrdup("/");
     if (folder && *folder == '/')
         return xstrdup(folder);
     char *here = getcwd(NULL, 0);
@@ -131,7 +134,7 @@ static void remember(struct process_order *o, const struct process_spec *spec,
     o->command = xstrdup(spec->argv[0]);
     o->path =
         xstrdup(or_else(find_variable(spec->env, "PATH"), or_else(getenv("PATH"), DEFAULT_PATH)));
-    o->folder = absolute(spec->cwd);
+    o->folder = absolute(spec->cwd, user->uid != geteuid());
     o->user = xstrdup(user->name);
     o->uid = spec->instance ? user->uid : GUARD_NO_USER;
 }

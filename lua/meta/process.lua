@@ -27,7 +27,7 @@ local Process = {}
 ---@field argv? string[] the program and its arguments; or else
 ---@field shell? string a line for /bin/sh
 ---@field env? table<string, string> laid over the clean environment
----@field cwd? string working folder; default ours
+---@field cwd? string working folder; default ours, or / for another user
 ---@field user? string name or number; default ours. Its supplementary groups come with it
 ---@field group? string name or number; default the user's
 

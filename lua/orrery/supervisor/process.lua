@@ -81,6 +81,7 @@ local function prepare(driver, i)
   if not ok then return nil, start_error(err, { fatal = true }) end
   local context = driver.context(i)
   local rendered, problems = render.service(driver.stack, service.name, context)
+  if rendered then rendered.cwd = rendered.cwd or service.dirs.data end
   if not rendered then return nil, render_error(problems) end
   if not rendered.exec then return rendered end
   local files
@@ -116,7 +117,7 @@ local function spawn(driver, i, rendered, env)
   if argv[1]:sub(1, 2) == "./" or argv[1]:sub(1, 3) == "../" then
     argv[1] = driver.stack.dir .. "/" .. argv[1]
   end
-  return process.spawn({ argv = argv, env = env, cwd = rendered.cwd or service.dirs.data,
+  return process.spawn({ argv = argv, env = env, cwd = rendered.cwd,
     user = environment.user_of(service), group = service.group, umask = service.umask,
     limits = service.limits, deathSignal = service.stop.signal,
     instance = driver.stack.dirs.state .. "#" .. i.id,
