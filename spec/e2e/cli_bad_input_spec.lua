@@ -206,6 +206,7 @@ sys.stdin.read()']]
     assert(core.file.chmod(path, 0))
     local code, out, err = support.orrery { "-f", dir, "up", "-d",
       env = { PATH = path .. ":" .. os.getenv("PATH") } }
+    assert(core.file.chmod(path, "0755"))
     run(dir, "down")
     assert.equal(1, code)
     has(out .. err, "was not found in PATH (" .. path)
