@@ -11,8 +11,9 @@ void bind_process_spec(lua_State *L, const char *store[4], struct process_spec *
 int l_process_spawn(lua_State *L);     /* bind/process_spawn.c */
 int l_process_leftovers(lua_State *L); /* bind/process_leftovers.c */
 int l_process_end_leftovers(lua_State *L);
-int l_process_signals(lua_State *L); /* bind/process_signals.c */
-int l_process_detach(lua_State *L);  /* bind/process_host.c, as all below */
+int l_process_signals(lua_State *L);       /* bind/process_signals.c */
+int l_process_notify_socket(lua_State *L); /* bind/process_notify.c */
+int l_process_detach(lua_State *L);        /* bind/process_host.c, as all below */
 int l_process_env(lua_State *L);
 int l_process_environ(lua_State *L);
 int l_process_pid(lua_State *L);

@@ -30,9 +30,11 @@ struct proc {
     struct capture *capture; /* owned */
     struct task *starter;    /* borrowed: who waits in spawn() */
     struct waiter *waiters;
+    struct waiter *lookers; /* who waits for the text that it is to write */
     pid_t pid;
     int status;
-    bool ended; /* its status is known and its output read */
+    bool looks, seen; /* it is to write a text; it has */
+    bool ended;       /* its status is known and its output read */
 };
 
 /* ---- how it ends ---- */
@@ -64,6 +66,7 @@ static void proc_ended(void *data)
         push_status(task_stack(task), p->status);
         task_wake(task, 1);
     }
+    waiters_refuse(&p->lookers, "it has ended", "closed");
     unpin(p);
 }
 
@@ -73,6 +76,18 @@ static void proc_exited(void *data, int status)
     p->process = NULL;
     p->status = status == PROCESS_UNKNOWN ? SIGKILL : status;
     capture_finish(p->capture, proc_ended, p);
+}
+
+/* A line of its output has the text in it. */
+static void proc_seen(void *data)
+{
+    struct proc *p = data;
+    p->seen = true;
+    while (p->lookers) {
+        struct task *task = waiter_pop(&p->lookers);
+        lua_pushboolean(task_stack(task), 1);
+        task_wake(task, 1);
+    }
 }
 
 /* ---- how it starts ---- */
@@ -120,6 +135,7 @@ static void proc_closed(struct io_closer *closer)
     struct proc *p = (struct proc *)closer;
     proc_dispose(p);
     waiters_refuse(&p->waiters, "closed", "closed");
+    waiters_refuse(&p->lookers, "closed", "closed");
     unpin(p);
 }
 
@@ -228,8 +244,13 @@ int l_process_spawn(lua_State *L)
     spec.limits = limits;
     spec.limit_count = read_limits(L, limits);
     read_log(L, &log);
+    log.needle = bind_opt_string(L, 1, "expect", NULL);
+    luaL_argcheck(L, !log.needle || *log.needle, 1, "field 'expect' is empty");
     struct proc *p = new_proc(L, e);
     struct task *task = task_self(e, L);
+    log.found = proc_seen;
+    log.data = p;
+    p->looks = log.needle != NULL;
 
     if (begin(p, &spec, &log, &err) < 0) {
         proc_dispose(p);
@@ -256,6 +277,21 @@ static int l_wait(lua_State *L)
     if (!p->ended)
         return waiter_park(task, &p->waiters, seconds);
     push_status(L, p->status);
+    return 1;
+}
+
+static int l_expected(lua_State *L)
+{
+    struct engine *e = bind_engine(L);
+    struct proc *p = check_proc(L);
+    lua_Number seconds = waiter_opt_timeout(L, 2);
+    luaL_argcheck(L, p->looks, 1, "was not started with a text to expect");
+    struct task *task = task_self(e, L);
+    if (!p->seen && (p->ended || !p->capture))
+        return bind_closed(L);
+    if (!p->seen)
+        return waiter_park(task, &p->lookers, seconds);
+    lua_pushboolean(L, 1);
     return 1;
 }
 
@@ -297,8 +333,9 @@ static int l_tail(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg proc_methods[] = {
-    {"wait", l_wait}, {"signal", l_signal}, {"kill", l_kill}, {"tail", l_tail}, {NULL, NULL}};
+static const luaL_Reg proc_methods[] = {{"wait", l_wait},     {"expected", l_expected},
+                                        {"signal", l_signal}, {"kill", l_kill},
+                                        {"tail", l_tail},     {NULL, NULL}};
 
 /* proc.pid is a field, everything else a method (upvalue 1: the table of methods). */
 static int l_index(lua_State *L)

@@ -51,6 +51,9 @@ struct capture {
     size_t tail_first, tail_count, tail_bytes;
     void (*done)(void *data);
     void *data;
+    char *needle; /* owned; NULL once it was found */
+    void (*found)(void *data);
+    void *found_data;
     int handles;
 };
 
@@ -70,6 +73,7 @@ static void free_if_idle(struct capture *c)
         buf_free(&c->sources[i].line);
     buf_free(&c->backlog);
     buf_free(&c->chunk);
+    free(c->needle);
     free(c);
 }
 
@@ -153,6 +157,15 @@ static void tell_dropped(struct capture *c)
     c->dropped = 0;
 }
 
+static void look_for_needle(struct capture *c, const char *text, size_t len)
+{
+    if (!c->needle || !memmem(text, len, c->needle, strlen(c->needle)))
+        return;
+    free(c->needle);
+    c->needle = NULL;
+    c->found(c->found_data);
+}
+
 static void put_line(struct capture *c, const char *name, const char *text, size_t len)
 {
     struct buf line = {0};
@@ -168,6 +181,7 @@ static void put_line(struct capture *c, const char *name, const char *text, size
     else if (c->has_file)
         buf_append(&c->backlog, line.data, line.len);
     buf_free(&line);
+    look_for_needle(c, text, len);
 }
 
 /* Splits what was read, together with the line that an earlier read began. */
@@ -367,6 +381,9 @@ struct capture *capture_open(struct io *io, const struct capture_spec *spec, int
     struct capture *c = xcalloc(1, sizeof *c);
     int fds[2] = {-1, -1};
     c->io = io;
+    c->needle = spec->needle ? xstrdup(spec->needle) : NULL;
+    c->found = spec->found;
+    c->found_data = spec->data;
     c->timer.data = c;
     c->handles = 1;
     uv_timer_init(&io->loop, &c->timer);

@@ -18,6 +18,9 @@ struct capture_spec {
     const char *path; /* NULL: no file, only the tail */
     uint64_t max_bytes;
     int keep;
+    const char *needle; /* NULL, or a text: found(data) is called once, at the first line with it */
+    void (*found)(void *data);
+    void *data;
 };
 
 /* Makes the pipes and opens the log. ret_out and ret_err are the ends for the service: the caller

@@ -36,6 +36,7 @@ local Process = {}
 ---@field limits? table<string, integer|"unlimited"> as core cpu data fsize memlock nofile nproc
 ---@field deathSignal? string its stop signal if this process dies; default "TERM"
 ---@field instance? string "<stack>/<instance id>"; becomes ORRERY_INSTANCE
+---@field expect? string a text that expected() waits for, in a line of its output
 ---@field log? orrery.process.Log where its output goes; its last lines are kept in any case
 
 ---@class orrery.process.Log
@@ -101,6 +102,15 @@ function Process:kill() end
 ---@return string[]
 function Process:tail(count) end
 
+---Waits until a line of its output has the text of `expect` in it: the plain text, no pattern. A
+---line counts when it has ended. True at once if it was there before.
+---@async
+---@param timeout? number seconds
+---@return true?
+---@return string? message
+---@return string? code timeout; closed (it ended without it)
+function Process:expected(timeout) end
+
 ---Living processes that an earlier agent left: their ORRERY_INSTANCE starts with `prefix`. Neither
 ---what this process started, nor this process and its ancestors.
 ---@param prefix string such as "demo/"
@@ -135,6 +145,36 @@ function Signals:next(timeout) end
 
 ---Gives the signals back; who waits gets nil, "closed", "closed".
 function Signals:close() end
+
+---Opens the socket of one service that speaks the sd_notify protocol: its path belongs in the
+---service's NOTIFY_SOCKET. Only `owner` may write to it (mode 0600). A message has at most 4096
+---bytes; at most 64 are kept until they are asked for, then senders wait.
+---
+---Anyone who runs as `owner` can send. Accept a message only if `root`, the process that the guard
+---started and the sender descends from, is the service (or `instance` is its ORRERY_INSTANCE).
+---
+---    local socket <close> = assert(orrery.process.notify_socket("/run/x/web.sock", "atproto"))
+---    print(socket:next(60).text)      --> READY=1
+---@param path string at most 107 bytes; a socket that is there is replaced
+---@param owner? string name or number of a user; default ours
+---@return orrery.NotifySocket?
+---@return string? message
+---@return string? code denied; invalid; not_found
+function process.notify_socket(path, owner) end
+
+---@class orrery.NotifySocket
+local NotifySocket = {}
+
+---The next message, in the order they were sent.
+---@async
+---@param timeout? number seconds
+---@return {text: string, pid: integer, root: integer?, instance: string?}? message
+---@return string? problem
+---@return string? code timeout; closed
+function NotifySocket:next(timeout) end
+
+---Removes the socket; who waits gets nil, "closed", "closed".
+function NotifySocket:close() end
 
 ---Starts a program that is nobody's child and outlives us: a session of its own, our environment
 ---and working folder, output appended to `log` (dropped without one). Blocks until it is executed.

@@ -15,6 +15,7 @@ local CLASSES = {
   ["orrery.lock"] = "file.Lock",
   ["orrery.process"] = "process.Process",
   ["orrery.queue"] = "task.Queue",
+  ["orrery.notify"] = "process.NotifySocket",
   ["orrery.signals"] = "process.Signals",
   ["orrery.task"] = "task.Task",
   ["orrery.watch"] = "file.Watch",
