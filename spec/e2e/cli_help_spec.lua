@@ -125,3 +125,16 @@ describe("output", function()
     assert.truthy(err == "141\n" or err == "0\n", err)
   end)
 end)
+
+describe("a table on a terminal", function()
+  it("fits into its width, line by line", function()
+    local command = ("stty cols 24; exec %s -f simple-pds config --origin"):format(support.binary())
+    local code, out = support.run({ "script", "-qec", command, "/dev/null" },
+      { env = { TERM = "xterm" } })
+    assert.equal(0, code, out)
+    assert.truthy(out:find("\27[1m", 1, true), out)
+    for line in out:gsub("\27%[[%d;]*m", ""):gmatch("[^\r\n]+") do
+      assert.is_true(utf8.len(line) <= 24, line)
+    end
+  end)
+end)

@@ -49,7 +49,10 @@ function M.up(ctx, stack)
     progress = say,
     on_event = function(event) say(present.event(event)) end,
     on_open = function() announcing = core.task.spawn(announce, ctx, stack, p) end,
-    on_signal = function(_, verb) say(SIGNAL_TEXT[verb] or verb) end,
+    on_signal = function(_, verb)
+      ui.progress_key(p)
+      say(SIGNAL_TEXT[verb] or verb)
+    end,
   })
   if announcing then announcing:cancel() end
   if not message then say(("stack '%s' is down"):format(stack.name)) end

@@ -92,6 +92,7 @@ end
 local function row_text(row, width, room, paint)
   local cells, used = {}, 0
   for i, cell in ipairs(row) do
+    if room and used >= room then break end
     local last = i == #row
     local text = last and cell or pad(cell, width[i])
     if room then text = M.fit(text, math.max(room - used, 0)) end
@@ -174,6 +175,11 @@ function M.progress_status(p, text)
   erase(p)
   file.write_fd(2, M.paint("dim", M.fit(text, math.max(file.columns() or 80, 20) - 1), 2))
   p.transient = true
+end
+
+--- What the terminal echoes of a key, such as ^C, makes room for the next line.
+function M.progress_key(p)
+  p.transient = M.is_terminal(2)
 end
 
 function M.progress_end(p)
