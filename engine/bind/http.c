@@ -58,7 +58,8 @@ static void add_header(lua_State *L, const char *line, size_t len)
     lua_rawset(L, -3);
 }
 
-void http_push_headers(lua_State *L, const char *lines)
+/* A table {[lower-case name] = value} of raw header lines; equal names are joined by ", ". */
+static void push_headers(lua_State *L, const char *lines)
 {
     lua_newtable(L);
     while (*lines) {
@@ -121,7 +122,7 @@ static void push_head(lua_State *L, const struct http_response *response)
     lua_createtable(L, 0, 4);
     lua_pushinteger(L, response->status);
     lua_setfield(L, -2, "status");
-    http_push_headers(L, response->headers);
+    push_headers(L, response->headers);
     lua_setfield(L, -2, "headers");
     lua_pushnumber(L, (lua_Number)response->elapsed_us / 1e6);
     lua_setfield(L, -2, "elapsed");

@@ -8,6 +8,7 @@
 #include "bind/libs.h"
 #include "bind/task.h"
 #include "core/mem.h"
+#include "core/stamp.h"
 #include "engine.h"
 #include "io/io.h"
 
@@ -69,11 +70,9 @@ static int l_format(lua_State *L)
                   "must be within the years 1970-9999");
     time_t whole = (time_t)unix_s;
     int ms = (int)((unix_s - (lua_Number)whole) * 1000 + 1e-3); /* 0.678 is stored as 0.67799... */
-    struct tm tm;
-    char date[32];
-    gmtime_r(&whole, &tm);
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
-    lua_pushfstring(L, "%s.%d%d%dZ", date, ms / 100, ms / 10 % 10, ms % 10);
+    char text[STAMP_SIZE];
+    stamp_format(text, whole, ms);
+    lua_pushstring(L, text);
     return 1;
 }
 

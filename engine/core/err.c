@@ -25,7 +25,7 @@ int err_set(struct err *err, const char *code, const char *format, ...)
     return -1;
 }
 
-const char *err_code_of(int number)
+static const char *code_of(int number)
 {
     switch (number) {
     case ENOENT:
@@ -60,7 +60,7 @@ int err_errno(struct err *err, int number, const char *format, ...)
     va_start(args, format);
     char *what = xvasprintf(format, args);
     va_end(args);
-    put(err, err_code_of(number), xasprintf("%s: %s", what, strerror(number)));
+    put(err, code_of(number), xasprintf("%s: %s", what, strerror(number)));
     free(what);
     return -1;
 }

@@ -19,8 +19,5 @@ int err_set(struct err *err, const char *code, const char *format, ...)
 int err_errno(struct err *err, int number, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The code that fits an errno value (positive). */
-const char *err_code_of(int number);
-
 void err_move(struct err *to, struct err *from); /* `from` is empty afterwards */
 void err_clear(struct err *err);

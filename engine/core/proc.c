@@ -141,7 +141,8 @@ void proc_children(pid_t pid, struct pids *ret)
     pids_free(&threads);
 }
 
-void proc_descendants(pid_t pid, struct pids *ret)
+/* Appends the whole progeny of `pid`, parents first. */
+static void add_progeny(pid_t pid, struct pids *ret)
 {
     size_t next = ret->count;
     proc_children(pid, ret);
@@ -215,7 +216,7 @@ void proc_kill_tree(pid_t pid)
 {
     struct pids family = {0};
     pids_add(&family, pid);
-    proc_descendants(pid, &family);
+    add_progeny(pid, &family);
     for (size_t i = 0; i < family.count; i++)
         kill_member(&family, family.list[i]);
     pids_free(&family);

@@ -26,9 +26,8 @@ void pids_add(struct pids *p, pid_t pid);
 bool pids_have(const struct pids *p, pid_t pid);
 void pids_free(struct pids *p);
 
-/* Append the children of `pid`, zombies too; its whole progeny, parents first; every process. */
+/* Append the children of `pid`, zombies too; every process. */
 void proc_children(pid_t pid, struct pids *ret);
-void proc_descendants(pid_t pid, struct pids *ret);
 void proc_all(struct pids *ret);
 
 /* The value of a variable in the environment that `pid` was started with. The caller frees it; NULL

@@ -6,13 +6,13 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "core/buf.h"
 #include "core/err.h"
 #include "core/mem.h"
+#include "core/stamp.h"
 #include "io/io.h"
 #include "io/log_file.h"
 
@@ -135,24 +135,13 @@ static void keep_in_tail(struct capture *c, const char *text, size_t len)
     c->tail_bytes += len;
 }
 
-static void put_time(struct buf *b)
-{
-    struct timespec now;
-    struct tm tm;
-    char date[32];
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &tm);
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
-    buf_printf(b, "%s.%03ldZ ", date, now.tv_nsec / 1000000);
-}
-
 static void tell_dropped(struct capture *c)
 {
     if (!c->dropped)
         return;
-    put_time(&c->backlog);
+    stamp_now(&c->backlog);
     buf_printf(&c->backlog,
-               "err orrery: %llu lines are missing here: the disk was too slow or full\n",
+               " err orrery: %llu lines are missing here: the disk was too slow or full\n",
                (unsigned long long)c->dropped);
     c->dropped = 0;
 }
@@ -171,8 +160,8 @@ static void put_line(struct capture *c, const char *name, const char *text, size
     struct buf line = {0};
     if (len && text[len - 1] == '\r')
         len--;
-    put_time(&line);
-    buf_printf(&line, "%s ", name);
+    stamp_now(&line);
+    buf_printf(&line, " %s ", name);
     buf_append(&line, text, len);
     keep_in_tail(c, line.data, line.len);
     buf_puts(&line, "\n");

@@ -5,6 +5,7 @@
 
 #include "core/err.h"
 #include "core/mem.h"
+#include "core/proc.h"
 #include "io/check.h"
 #include "io/command.h"
 
@@ -58,7 +59,7 @@ static void judge(const struct command_try *t, const struct command_result *r)
         check_fail(t->check, "timed out after %g s%s%s", (double)t->spec->timeout_ms / 1000, colon,
                    tail);
     else if (r->signal)
-        check_fail(t->check, "killed by signal SIG%s%s%s", sigabbrev_np(r->signal), colon, tail);
+        check_fail(t->check, "killed by signal SIG%s%s%s", signal_name(r->signal), colon, tail);
     else if (r->exit_code != t->spec->expected)
         check_fail(t->check, "exit code %d%s%s", r->exit_code, colon, tail);
     else

@@ -16,39 +16,26 @@
 #include "core/buf.h"
 #include "core/err.h"
 #include "core/mem.h"
+#include "io/user.h"
 
 #define CHUNK 65536
 
 /* ---- owners ---- */
 
-static bool is_number(const char *text)
-{
-    return *text && strlen(text) <= 9 && text[strspn(text, "0123456789")] == '\0';
-}
-
 static int find_user(const char *name, struct file_owner *ret_owner, struct err *err)
 {
-    errno = 0;
-    const struct passwd *user = is_number(name) ? getpwuid((uid_t)atol(name)) : getpwnam(name);
-    if (user)
-        *ret_owner = (struct file_owner){true, user->pw_uid, user->pw_gid};
-    else if (is_number(name))
-        *ret_owner = (struct file_owner){true, (uid_t)atol(name), (gid_t)atol(name)};
-    else
+    struct user user;
+    if (user_find(name, &user, NULL) < 0)
         return err_set(err, "not_found", "there is no user \"%s\" on this system", name);
+    *ret_owner = (struct file_owner){true, user.uid, user.gid};
+    user_free(&user);
     return 0;
 }
 
 static int find_group(const char *name, gid_t *ret_gid, struct err *err)
 {
-    if (is_number(name)) {
-        *ret_gid = (gid_t)atol(name);
-        return 0;
-    }
-    const struct group *group = getgrnam(name);
-    if (!group)
+    if (group_find(name, ret_gid, NULL) < 0)
         return err_set(err, "not_found", "there is no group \"%s\" on this system", name);
-    *ret_gid = group->gr_gid;
     return 0;
 }
 

@@ -212,6 +212,8 @@ int file_copy_tree(const char *from, const char *to, const struct file_owner *ow
                    struct err *err)
 {
     size_t len = strlen(from);
+    while (len && from[len - 1] == '/')
+        len--;
     if (strncmp(from, to, len) == 0 && (to[len] == '/' || to[len] == '\0'))
         return err_set(err, "invalid", "cannot copy %s into itself (%s)", from, to);
     return copy_entry(from, to, owner, 0, err);

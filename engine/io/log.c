@@ -5,26 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/buf.h"
 #include "core/err.h"
 #include "core/mem.h"
+#include "core/stamp.h"
 #include "io/io.h"
 
 #define MAX_LINE 8192
-
-static void put_time(struct buf *line)
-{
-    struct timespec now;
-    struct tm tm;
-    char date[32];
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &tm);
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
-    buf_printf(line, "%s.%03ldZ ", date, now.tv_nsec / 1000000);
-}
 
 /* One event is one line, and no text from outside may drive a terminal. */
 static void put_text(struct buf *line, const char *text)
@@ -64,8 +53,8 @@ void io_log(struct io *io, enum io_log_level level, const char *format, ...)
     va_start(args, format);
     char *text = xvasprintf(format, args);
     va_end(args);
-    put_time(&line);
-    buf_printf(&line, "%s ", names[level]);
+    stamp_now(&line);
+    buf_printf(&line, " %s ", names[level]);
     put_text(&line, text);
     buf_puts(&line, "\n");
     put_line(io->log_fd, &line);

@@ -181,6 +181,7 @@ describe("folders", function()
     assert.equal("#!/bin/sh\n", file.read(dir .. "/to/link"))
     if root then assert.equal(tonumber(sh "id -u nobody"), file.stat(dir .. "/to/bin/run").uid) end
     fails("invalid", "into itself", file.copy_tree(dir .. "/from", dir .. "/from/x"))
+    fails("invalid", "into itself", file.copy_tree(dir .. "/from//", dir .. "/from/x"))
     fails("not_found", "none", file.copy_tree(dir .. "/none", dir .. "/x"))
     sh(("mkfifo %s/from/p"):format(dir))
     fails("invalid", "no file, folder or link", file.copy_tree(dir .. "/from", dir .. "/y"))
