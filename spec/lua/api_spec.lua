@@ -59,6 +59,7 @@ local function make_one_of_each(dir)
   local watch <close> = assert(core.file.watch(dir))
   local lock <close> = assert(core.file.lock(dir .. "/lock"))
   local signals <close> = core.process.signals { "WINCH" }
+  local notify <close> = assert(core.process.notify_socket(dir .. "/notify"))
   local check <close> = core.check.start { strategy = "file", path = dir }
   local backend <close> = assert(core.discovery.open("file", { filePath = dir }))
   local server <close> = assert(core.http.serve { path = path })
@@ -70,7 +71,8 @@ local function make_one_of_each(dir)
   assert.equal(200, client:join(10))
   assert(core.process.spawn { argv = { "true" } }):wait()
   core.graph.solve { nodes = { "a" } }
-  return { watch, lock, signals, check, backend, out, core.check.health(), core.task.queue() }
+  return { watch, lock, signals, notify, check, backend, out,
+    core.check.health(), core.task.queue() }
 end
 
 local function methods_of(class)
