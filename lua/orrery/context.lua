@@ -47,19 +47,4 @@ end
 --- What stands in for secrets where people look.
 M.HIDDEN = { resolve = function() return "***" end }
 
---- A context without an agent, for commands that only look: no secret is revealed.
-function M.preview(stack, service, ports)
-  local supervisor = { by_service = {} }
-  for name, other in pairs(stack.services) do
-    supervisor.by_service[name] = {}
-    for _, id in ipairs(other.instances) do
-      table.insert(supervisor.by_service[name], { id = id, service = other, address = other.address,
-        port = ports and ports[id] or other.port ~= "auto" and other.port or nil,
-        health = "unknown" })
-    end
-  end
-  local i = supervisor.by_service[service.name][1]
-  return M.of(stack, supervisor, i, nil, M.HIDDEN)
-end
-
 return M

@@ -5,6 +5,7 @@
 -- is made under another name and renamed, so it is whole or it is not there.
 local core = require "orrery.core"
 local plugin = require "orrery.plugin"
+local suggest = require "orrery.suggest"
 
 local file, json, process, task, time = core.file, core.json, core.process, core.task, core.time
 
@@ -61,10 +62,8 @@ local function choose_version(files, wanted)
 end
 
 local function hash_of_files(files)
-  local names, parts = {}, {}
-  for name in pairs(files) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do
+  local parts = {}
+  for _, name in ipairs(suggest.names(files)) do
     parts[#parts + 1] = name
     parts[#parts + 1] = files[name]
   end
@@ -321,18 +320,6 @@ function M.ensure(stack, service, progress)
   service.dirs.package = folder
   service.paths = paths_of(stack, package, folder)
   return folder
-end
-
---- Installs what the services of a stack need, in the order of their names.
-function M.ensure_all(stack, progress)
-  local names = {}
-  for name in pairs(stack.services) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    local folder, message, code = M.ensure(stack, stack.services[name], progress)
-    if not folder and message then return nil, message, code end
-  end
-  return true
 end
 
 --- The folders to put first in PATH for a service whose package is installed: Node.js where the

@@ -6,6 +6,9 @@ local source = require "orrery.source"
 
 local M = {}
 
+M.SERVICE_USER = "atproto"
+
+local is_root = core.process.user().uid == 0 -- asked once: many services start at a time
 local STACK_FILES = { "stack.lua", "stack.yaml", "stack.yml", "stack.json" }
 
 local function base_name(path) return path:match("([^/]+)/*$") or "" end
@@ -72,8 +75,8 @@ function M.locate(target)
 end
 
 local function host_name()
-  local text = core.file.read("/proc/sys/kernel/hostname", { max = 256 }) or "localhost"
-  local name = text:lower():gsub("%s+$", ""):gsub("[^a-z0-9.-]", "-"):gsub("^[.-]+", "")
+  local name = core.process.hostname():lower()
+    :gsub("%s+$", ""):gsub("[^a-z0-9.-]", "-"):gsub("^[.-]+", "")
   return name ~= "" and name or "localhost"
 end
 
@@ -84,9 +87,13 @@ function M.node(asked)
   return asked or from_env or host_name()
 end
 
-local function is_root()
-  local stat = core.file.stat("/proc/self")
-  return stat ~= nil and stat.uid == 0
+--- Whether we are root, who uses the system's folders and runs services as another user.
+function M.is_root() return is_root end
+
+--- The user a service runs as; nil for our own. As root that is `atproto` unless the service says
+-- otherwise.
+function M.user_of(service)
+  return service.user or M.is_root() and M.SERVICE_USER or nil
 end
 
 local function user_base()
@@ -108,7 +115,7 @@ local function absolute(path, dir)
 end
 
 local function default_dirs(name)
-  if not is_root() then
+  if not M.is_root() then
     local dirs = below(user_base() .. "/" .. name)
     dirs.packages = user_base() .. "/packages"
     return dirs

@@ -24,7 +24,7 @@ local function add(ctx, problem)
 end
 
 --- Whether a domain is one that only this machine or network knows.
-function M.is_local(domain)
+local function is_local(domain)
   return domain == "localhost" or LOCAL_ENDINGS[domain:match("%.(%a+)$") or ""] == true
 end
 
@@ -104,7 +104,7 @@ local function facts_of(ctx, own)
   local facts = merge.copy(own)
   facts.name = facts.name or ctx.place.name
   facts.domain = facts.domain or schema.stack.fields.domain.default
-  facts.isLocal = M.is_local(facts.domain)
+  facts.isLocal = is_local(facts.domain)
   facts.node = ctx.node
   facts.services = facts.services or {}
   facts.settings = facts.settings or {}
@@ -219,7 +219,7 @@ local function stack_facts(ctx, stack)
   stack.name = stack.name or ctx.place.name
   stack.profile = stack.profile or "custom"
   stack.file, stack.dir = ctx.place.file, ctx.place.dir
-  stack.isLocal = M.is_local(stack.domain)
+  stack.isLocal = is_local(stack.domain)
   stack.node = ctx.node
   if next(stack.nodes) == nil then stack.nodes[ctx.node] = {} end
   stack.dirs = places.dirs(stack)

@@ -7,13 +7,13 @@ local M = {}
 local HEADER = {"SERVICE", "STATE", "HEALTH", "PORT", "PID", "UPTIME", "URL", "REASON"}
 
 --- Whether an instance is as it was asked to be.
-function M.is_fine(instance)
+local function is_fine(instance)
   return instance.good and #(instance.flags or {}) == 0
 end
 
 --- Why an instance is not as it should be; "" if it is.
 function M.reason(instance)
-  if M.is_fine(instance) then return "" end
+  if is_fine(instance) then return "" end
   local parts = {}
   local flags = table.concat(instance.flags or {}, ", ")
   if flags ~= "" then parts[1] = flags end

@@ -16,7 +16,7 @@ function M.target(ctx)
   return given and given ~= "" and given or "."
 end
 
-function M.load_options(ctx)
+local function load_options(ctx)
   local node = ctx.options.node or os.getenv("ORRERY_NODE")
   return {node = node ~= "" and node or nil, set = args.settings(ctx.options.set)}
 end
@@ -24,7 +24,7 @@ end
 --- The stack, or nil and its problems.
 function M.try_stack(ctx)
   local stack = require "orrery.stack"
-  return stack.load(M.target(ctx), M.load_options(ctx))
+  return stack.load(M.target(ctx), load_options(ctx))
 end
 
 --- Ends the command with every problem listed; nothing has been touched.
@@ -46,13 +46,12 @@ end
 
 --- The service names given, all of which must be in the stack. None given: all names.
 function M.services(ctx, stack)
-  local names = {}
-  for name in pairs(stack.services) do names[#names + 1] = name end
-  table.sort(names)
+  local suggest = require "orrery.suggest"
+  local names = suggest.names(stack.services)
   for _, name in ipairs(ctx.args) do
     if not stack.services[name] then
       M.fail(M.USAGE, "there is no service %q in stack '%s'%s (it has: %s)", name, stack.name,
-        require("orrery.suggest").hint(name, names), table.concat(names, ", "))
+        suggest.hint(name, names), table.concat(names, ", "))
     end
   end
   return #ctx.args > 0 and ctx.args or names

@@ -1,6 +1,7 @@
 --- files -- one configuration file: rendered, checked against its format, written atomically.
 local core = require "orrery.core"
 local formats = require "orrery.formats"
+local places = require "orrery.places"
 local plugin = require "orrery.plugin"
 local scope = require "orrery.scope"
 local template = require "orrery.template"
@@ -8,7 +9,6 @@ local values = require "orrery.template.values"
 
 local M = {}
 
-local SERVICE_USER = "atproto"
 local MODE, SECRET_MODE, FOLDER_MODE = 416, 384, 488 -- 0640, 0600, 0750
 local CHECK_TIMEOUT = 30
 local MAX_TEMPLATE = 1024 * 1024
@@ -24,12 +24,13 @@ local function from_error(path, err)
                                     pending = err.pending, others = err.others})
 end
 
--- The user whose file it is: as root, the service's.
+-- The user whose file it is: as root, the service's (who may not exist yet where one only looks).
 local function owner_of(r, config)
-  if core.process.user().uid ~= 0 then return nil end
+  if not places.is_root() then return nil end
   local owner = config.owner or r.service.user
   if owner then return owner end
-  return core.process.lookup_user(SERVICE_USER) and SERVICE_USER or nil
+  local user = places.user_of(r.service)
+  return core.process.lookup_user(user) and user or nil
 end
 
 local function absolute(r, key)

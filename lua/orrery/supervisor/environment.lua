@@ -2,6 +2,7 @@
 local core = require "orrery.core"
 local formats = require "orrery.formats"
 local package_of = require "orrery.package"
+local places = require "orrery.places"
 local scope = require "orrery.scope"
 local secret = require "orrery.secret"
 local values = require "orrery.template.values"
@@ -11,15 +12,9 @@ local file, process = core.file, core.process
 local M = {}
 
 local ourselves = process.user()
-local SERVICE_USER = "atproto"
 local PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
---- The user a service runs as; nil for our own. As root that is `atproto` unless the service says
--- otherwise.
-function M.user_of(service)
-  if ourselves.uid ~= 0 then return service.user end
-  return service.user or SERVICE_USER
-end
+M.user_of = places.user_of
 
 --- Whether we can run it as its user; or nil, message.
 function M.check_user(service)
@@ -27,7 +22,8 @@ function M.check_user(service)
   local user = name and process.lookup_user(name)
   if name and not user then
     return nil, ("there is no user '%s' on this machine; %s, or correct services.%s.user")
-      :format(name, name == SERVICE_USER and "`make install` makes it" or "create it", service.name)
+      :format(name, name == places.SERVICE_USER and "`make install` makes it" or "create it",
+        service.name)
   end
   if user and ourselves.uid ~= 0 and user.uid ~= ourselves.uid then
     return nil, ("only root may run a service as user '%s'; run orrery as root, or leave out "

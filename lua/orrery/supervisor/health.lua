@@ -1,6 +1,7 @@
 --- health -- the checks of an instance: opened when it starts, closed when it ends, and put
 -- together into the one health that its dependents wait for.
 local core = require "orrery.core"
+local suggest = require "orrery.suggest"
 
 local M = {}
 
@@ -63,11 +64,8 @@ end
 function M.combine(i)
   local worst, message = "passing", nil
   local rank = { passing = 0, unknown = 1, flapping = 2, failing = 3 }
-  local names = {}
-  for name in pairs(i.checks) do names[#names + 1] = name end
-  table.sort(names)
   local any = false
-  for _, name in ipairs(names) do
+  for _, name in ipairs(suggest.names(i.checks)) do
     local check = i.checks[name]
     if check.role == "ready" then
       any = true

@@ -164,14 +164,14 @@ local function set_flag(sup, i, flag, why)
 end
 
 --- Hands a fact about instance `id` to the supervisor; may be called from any task.
-function M.tell(sup, id, generation, fact)
+local function tell(sup, id, generation, fact)
   fact.id, fact.generation = id, generation
   sup.queue:push(fact)
 end
 
 local function teller(sup, i)
   local id, generation = i.id, i.generation
-  return function(fact) M.tell(sup, id, generation, fact) end
+  return function(fact) tell(sup, id, generation, fact) end
 end
 
 local actions = {}

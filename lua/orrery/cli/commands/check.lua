@@ -1,14 +1,8 @@
 local core = require "orrery.core"
 local session = require "orrery.cli.session"
+local suggest = require "orrery.suggest"
 local ui = require "orrery.cli.ui"
 local view = require "orrery.cli.view"
-
-local function sorted(map)
-  local names = {}
-  for name in pairs(map or {}) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
 
 --- The checks of one instance: {service, instance, name, role, spec}. Where the specs cannot be
 -- rendered, the problem is their result.
@@ -17,7 +11,7 @@ local function checks_of(stack, seen, i, secrets)
   local context = view.context(stack, seen, i, secrets)
   local rendered, problems = require("orrery.render").service(stack, i.service.name, context)
   local specs = rendered and rendered.healthChecks or i.service.healthChecks
-  for _, name in ipairs(sorted(specs)) do
+  for _, name in ipairs(suggest.names(specs or {})) do
     local spec = {}
     for key, value in pairs(specs[name]) do spec[key] = value end
     spec.role = nil
