@@ -44,6 +44,7 @@ struct checks {
     struct io *io;
     uv_prepare_t before_wait;
     uv_check_t after_wait;
+    uv_timer_t soon;              /* ends a wait of unknown length */
     uint64_t mark_ms, allowed_ms; /* since then the loop may stand still for so long */
     uint64_t stalled_ms;          /* when it was last found to have stood still */
     unsigned room;
@@ -70,10 +71,17 @@ static void mark(struct checks *all, uint64_t allowed_ms)
     all->allowed_ms = allowed_ms;
 }
 
+static void woken(uv_timer_t *timer) { (void)timer; }
+
+/* While a descriptor waits to be handed to the kernel libuv says 0, and then may wait for long: by
+ * the next turn it has been handed over. */
 static void about_to_wait(uv_prepare_t *handle)
 {
+    struct checks *all = handle->data;
     int timeout = uv_backend_timeout(handle->loop);
-    mark(handle->data, timeout < 0 ? UINT32_MAX : (uint64_t)timeout);
+    if (timeout == 0)
+        uv_timer_start(&all->soon, woken, 1, 0);
+    mark(all, timeout < 0 ? UINT32_MAX : (uint64_t)timeout);
 }
 
 static void has_waited(uv_check_t *handle) { mark(handle->data, 0); }
@@ -84,15 +92,17 @@ static struct checks *executor(struct io *io)
         return io->checks;
     struct checks *all = xcalloc(1, sizeof *all);
     *all = (struct checks){
-        .io = io, .room = ROOM, .mark_ms = now_ms(), .random = uv_hrtime() | 1, .closing = 2};
+        .io = io, .room = ROOM, .mark_ms = now_ms(), .random = uv_hrtime() | 1, .closing = 3};
     all->queue_tail = &all->queue;
     uv_prepare_init(&io->loop, &all->before_wait);
     uv_check_init(&io->loop, &all->after_wait);
-    all->before_wait.data = all->after_wait.data = all;
+    uv_timer_init(&io->loop, &all->soon);
+    all->before_wait.data = all->after_wait.data = all->soon.data = all;
     uv_prepare_start(&all->before_wait, about_to_wait);
     uv_check_start(&all->after_wait, has_waited);
     uv_unref((uv_handle_t *)&all->before_wait);
     uv_unref((uv_handle_t *)&all->after_wait);
+    uv_unref((uv_handle_t *)&all->soon);
     return io->checks = all;
 }
 
@@ -111,6 +121,7 @@ void checks_close(struct io *io)
     io->checks = NULL;
     uv_close((uv_handle_t *)&all->before_wait, executor_closed);
     uv_close((uv_handle_t *)&all->after_wait, executor_closed);
+    uv_close((uv_handle_t *)&all->soon, executor_closed);
 }
 
 /* From 0 to below 1. Chance only spreads load here: xorshift is good enough. */

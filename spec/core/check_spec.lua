@@ -175,6 +175,7 @@ describe("an http check", function()
   it("ends at its deadline, however slow the answer", function()
     assert.equal("GET " .. url("/hang") .. ": timed out after 0.3 s",
       times_out(get("/hang", { timeout = 0.3 })))
+    contains(times_out(get("/hang", { timeout = 2.3 })), "timed out after 2.3 s")
     contains(times_out(get("/drip", { timeout = 1.3 })), "timed out after 1.3 s")
     contains(times_out(get("/drip-body", { timeout = 1.3 })), "timed out after 1.3 s")
   end)
@@ -225,6 +226,7 @@ describe("a tcp check", function()
     contains(times_out(tcp(banner, { send = "X", expect = "+PONG", timeout = 0.3 })),
       "timed out after 0.3 s")
     contains(times_out(tcp(silent, { expect = "hello", timeout = 0.3 })), "timed out after 0.3 s")
+    contains(times_out(tcp(silent, { expect = "hello", timeout = 2.3 })), "timed out after 2.3 s")
     contains(fails(tcp(http, { send = "GET /ok HTTP/1.1\r\n\r\n", expect = "bye" })),
       "closed the connection without the answer expected")
   end)
