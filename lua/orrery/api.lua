@@ -3,6 +3,7 @@ local core = require "orrery.core"
 local events = require "orrery.events"
 local snapshot = require "orrery.snapshot"
 local supervisor = require "orrery.supervisor"
+local why = require "orrery.why"
 
 local M = {}
 
@@ -45,6 +46,15 @@ local function get_events(agent, request)
   request:respond(200, LINES, lines_of(list))
 end
 
+local function get_why(agent, request)
+  local name = request.query.service or ""
+  local found = why.service(agent.supervisor, name,
+    { wall = core.time.now(), monotonic = core.time.monotonic() })
+  if found then return answer(request, 200, found) end
+  answer(request, 404, { error = ("there is no service '%s'; give one as ?service=NAME")
+    :format(name) })
+end
+
 local function is_list_of_names(value)
   if type(value) ~= "table" then return false end
   local count = 0
@@ -83,6 +93,7 @@ local function route(agent, request)
     return answer(request, 200, snapshot.take(agent.supervisor, agent))
   end
   if request.method == "GET" and path == "/v1/events" then return get_events(agent, request) end
+  if request.method == "GET" and path == "/v1/why" then return get_why(agent, request) end
   local verb = path:match("^/v1/(%l+)$")
   if request.method == "POST" and verb and VERBS[verb] then return post(agent, request, verb) end
   answer(request, 404, { error = ("there is no %s %s"):format(request.method, path) })

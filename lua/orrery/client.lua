@@ -25,6 +25,9 @@ end
 --- The snapshot of /v1/state; or nil, message, code. Waits.
 function Client:state() return request(self, "GET", "/v1/state") end
 
+--- Why a service is as it is (orrery.why). Waits.
+function Client:why(service) return request(self, "GET", "/v1/why?service=" .. service) end
+
 --- Posts a command ("up" "start" "stop" "restart" "down" "kill") for `services` (all if nil). Waits
 -- until the agent took it, not until it is done.
 function Client:post(verb, services)

@@ -1,0 +1,123 @@
+-- `orrery why`: what a service waits for, in every state, with real services.
+local core = require "orrery.core"
+local support = require "support"
+local agents = require "support.agents"
+
+local READY = "healthCheck = { strategy = 'file', path = 'DIR/%s', interval = 0.2, fall = 1 }"
+
+local function ready(file, more) return READY:format(file) .. (more and ", " .. more or "") end
+
+local function needs(name, more)
+  return ("dependencies = { { name = %q, type = 'required' } }, %s"):format(name, more or "")
+end
+
+local function why(agent, name)
+  local code, out, err = agent:orrery("why", name, "--json")
+  assert(code <= 1, err)
+  local answer = core.json.decode(out)
+  return answer.instances[1], code, answer
+end
+
+local function text_of(agent, name)
+  local _, out = agent:orrery("why", name)
+  return out
+end
+
+local function has(text, part) assert.truthy(text:find(part, 1, true), part .. " in:\n" .. text) end
+
+describe("why", function()
+  it("follows what a service waits for down to the root cause, and when it is next tried", function()
+    agents.with(agents.service("ledger", "echo no disk; exit 7",
+        ready("never", "restart = { backoff = { 30, 60 } }"))
+      .. agents.service("host", "exec sleep 600", needs "ledger")
+      .. agents.service("feeds", "exec sleep 600", needs "host"), function(agent)
+      agent:reach(function(i) return i.ledger.state == "backoff" and i.feeds.state == "waiting" end,
+        "ledger to be in backoff")
+      local v, code = why(agent, "feeds")
+      assert.equal(1, code)
+      assert.equal("waiting", v.state)
+      assert.equal("host", v.waits[1].service)
+      assert.is_true(v.waits[1].holds and v.waits[1].left > 0)
+      assert.same({ "host", "ledger" }, { v.chain[1].service, v.chain[2].service })
+      local root = v.chain[2]
+      has(root.text, "exited with code 7; its last line: no disk")
+      assert.is_true(root.next_try > 5 and root.next_try <= 60)
+      has(root.unblock, "next try in ")
+      has(text_of(agent, "feeds"), "root cause: ledger@")
+    end)
+  end)
+
+  it("has the last words of the check that a start or a dependent waits for", function()
+    agents.with(agents.service("db", "exec sleep 600", ready "db-ready")
+      .. agents.service("host", "exec sleep 600", needs("db", "dependencyTimeout = 0.5")),
+    function(agent)
+      agent:reach(function(i) return i.db.state == "starting" and i.host.state == "blocked" end,
+        "host to be blocked")
+      local v, _ = why(agent, "db")
+      assert.equal("starting", v.state)
+      has(v.text, agent.dir .. "/db-ready")
+      assert.is_true(v.left > 0)
+      has(why(agent, "host").text, "waits for db (required); longer than it should (0.5 s)")
+      support.write(agent.dir .. "/db-ready", "")
+      agent:reach(function(i) return i.host.state == "running" end, "host to run")
+      local after, code = why(agent, "host")
+      assert.same({ 0, true }, { code, after.fine })
+      support.remove_tree(agent.dir .. "/db-ready")
+      agent:reach(function(i) return i.db.health == "failing" end, "db to be unhealthy")
+      local sick = why(agent, "db")
+      has(sick.text, "health is failing")
+      has(sick.text, agent.dir .. "/db-ready")
+      local impaired = why(agent, "host")
+      has(impaired.text, "impaired")
+      assert.equal("db", impaired.chain[1].service)
+    end)
+  end)
+
+  it("tells what has failed, has been stopped, is done, and how it starts again", function()
+    agents.with(agents.service("bad", "exit 3", "restart = { policy = 'never' }")
+      .. agents.service("job", "exit 0", "oneshot = true")
+      .. agents.service("web", "exec sleep 600"), function(agent)
+      agent:reach(function(i)
+        return i.bad.state == "failed" and i.job.state == "done" and i.web.state == "running"
+      end, "all to settle")
+      agent:orrery("stop", "web")
+      local bad, code = why(agent, "bad")
+      assert.equal(1, code)
+      has(bad.text, "exited with code 3")
+      has(bad.unblock, "orrery start bad")
+      local web
+      web, code = why(agent, "web")
+      assert.equal(0, code)
+      has(web.text, "is stopped")
+      has(web.unblock, "orrery start web")
+      assert.equal("done", why(agent, "job").state)
+    end)
+  end)
+
+  it("says at shutdown who holds a service up, and until when", function()
+    local agent
+    agents.with(agents.service("db", "exec sleep 600")
+      .. agents.service("host", "trap '' TERM; echo $$ >> DIR/pids; while :; do sleep 0.1; done",
+        needs("db", "stop = { timeout = 4 }")), function(started)
+      agent = started
+      agent:pids("pids", 1)
+      agent:reach(function(i) return i.host.state == "running" end, "host to run")
+      agent:post("down", "{}")
+      agent:reach(function(i) return i.host.state == "stopping" end, "host to stop")
+      local v, code, answer = why(agent, "db")
+      assert.same({ 1, true }, { code, answer.stopping })
+      has(v.text, "should stop, and waits until these have: host@")
+      local holder = v.chain[1]
+      assert.equal("host", holder.service)
+      has(holder.text, "SIGTERM")
+      assert.is_true(holder.left <= 4)
+      has(holder.unblock, "it is killed in ")
+    end)
+  end)
+
+  it("without an agent exits 4, with an unknown service 2", function()
+    local dir = agents.stack(agents.service("web", "exec sleep 600"))
+    assert.equal(4, (support.orrery { "-f", dir, "why", "web" }))
+    assert.equal(2, (support.orrery { "-f", dir, "why", "wep" }))
+  end)
+end)
