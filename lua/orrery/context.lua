@@ -27,7 +27,8 @@ end
 function M.of(stack, supervisor, i, backend, secrets)
   local foreign = foreign_records(stack, backend)
   local context = { stack = stack, service = i.service, instance = i.id, port = i.port,
-    address = i.address, node = stack.node, dirs = i.service.dirs }
+    address = i.address, node = stack.node, ports = i.ports,
+    dirs = i.dirs or i.service.dirs }
 
   function context.lookup(name)
     local instances = supervisor.by_service[name]

@@ -24,8 +24,8 @@ local function no_records() return {} end
 local function only_known(value) return secret.reveal(value) end
 
 --- A scope for one service. `context`: stack, service (its name); the rest optional: instance
---- (its id), port, address, dirs {data, config, logs, package}, variables (declarations of one
---- file, which join the service's), lookup(name) -> records, reveal(secret, service, variable) ->
+--- (its id), port, ports, address, dirs {data, config, logs, package}, variables (declarations of
+--- one file, which join the service's), lookup(name) -> records, reveal(secret, service, variable) ->
 --- text | nil, message (may wait), chosen (a table to keep from one rendering to the next, so that
 --- a service stays with the instance it was given).
 function M.new(context)
@@ -33,7 +33,8 @@ function M.new(context)
   local self = {
     stack = stack, name = context.service, service = stack.services[context.service] or {},
     instance = context.instance, port = context.port, address = context.address,
-    dirs = context.dirs, record = context.record, extra = context.variables or {},
+    ports = context.ports, dirs = context.dirs, record = context.record,
+    extra = context.variables or {},
     lookup = context.lookup or no_records, reveal_secret = context.reveal or only_known,
     chosen = context.chosen or {}, chain = context.chain or {}, known = {},
   }

@@ -1,6 +1,7 @@
 --- view -- a stack as commands that only look see it: where each instance is, and what its strings
 -- are rendered with, without being its agent.
 local core = require "orrery.core"
+local replicas = require "orrery.replicas"
 local session = require "orrery.cli.session"
 
 local M = {}
@@ -24,12 +25,12 @@ local function from_state_folder(stack)
   return known
 end
 
-local function instance(service, id, known)
+local function instance(service, copy, id, known)
   local found = known[id] or {}
-  local port = found.port
-  if port == nil and service.port ~= "auto" then port = service.port end
-  return {id = id, service = service, address = service.address, port = port, url = found.url,
-    health = found.health or "unknown", did = service.did}
+  local port = found.port or replicas.port(service, copy)
+  return {id = id, service = service, address = service.address, url = found.url,
+    port = port ~= "auto" and port or nil, health = found.health or "unknown", did = service.did,
+    dirs = replicas.dirs(service, copy)}
 end
 
 local function assemble(stack, known)
@@ -37,7 +38,7 @@ local function assemble(stack, known)
   for name, service in pairs(stack.services) do
     by_service[name] = {}
     for i, id in ipairs(service.instances) do
-      by_service[name][i] = instance(service, id, known)
+      by_service[name][i] = instance(service, i, id, known)
     end
   end
   return {by_service = by_service}

@@ -44,7 +44,7 @@ local function declared_field(self, name)
   return nil, {message = problem.message, pending = problem.pending}
 end
 
-local CONTEXT = {instance = true, port = true, address = true}
+local CONTEXT = {instance = true, port = true, ports = true, address = true}
 local DEFAULTS = {address = "127.0.0.1", scheme = "http"}
 
 local function own_value(self, name)

@@ -8,6 +8,7 @@ local edges = require "orrery.edges"
 local events = require "orrery.events"
 local gate = require "orrery.supervisor.gate"
 local health = require "orrery.supervisor.health"
+local instances_of = require "orrery.supervisor.instances"
 local machine = require "orrery.supervisor.machine"
 
 local M = {}
@@ -21,18 +22,6 @@ local FINAL = { failed = true, done = true, backoff = true }
 local PENDING_RETRY = 1  -- seconds
 local HEALTHY_AGAIN = 60 -- seconds
 
-local function new_instance(stack, service, id, order)
-  local coordination = stack.coordination
-  return {
-    id = id, service = service, order = order, oneshot = service.oneshot,
-    desired = "down", state = "stopped", health = "unknown", reason = "",
-    since = core.time.now(), generation = 0, failures = 0, restarts = 0, failed_at = {},
-    checks = {}, restart = service.restart, on_dependency_failure = service.onDependencyFailure,
-    budget = service.dependencyTimeout or coordination.dependencyTimeout,
-    address = service.address, port = service.port,
-  }
-end
-
 --- Makes a supervisor. `options`: stack, plan (plan.build), driver, log (events),
 -- on_change(instance) called when a state or health changed (it must not wait), check_specs (from
 -- health.specs).
@@ -43,29 +32,8 @@ function M.new(options)
     checks_on = options.stack.coordination.enableHealthChecks ~= false,
     instances = {}, by_service = {}, by_id = {}, touched = {}, ending = false, ended = false,
   }
-  for order, name in ipairs(options.plan.order) do
-    local service = options.stack.services[name]
-    sup.by_service[name] = {}
-    for _, id in ipairs(service.instances) do
-      local i = new_instance(options.stack, service, id, order)
-      i.unchecked = not health.has_ready(sup, i) -- running is all that can be asked of it
-      table.insert(sup.instances, i)
-      table.insert(sup.by_service[name], i)
-      sup.by_id[id] = i
-    end
-  end
-  sup.dropped = {}
-  for _, edge in ipairs(options.plan.dropped) do
-    sup.dropped[edge.from] = sup.dropped[edge.from] or {}
-    sup.dropped[edge.from][edge.to] = true
-  end
-  sup.dependents = {}
-  for name, service in pairs(options.stack.services) do
-    for dependency in pairs(service.dependencies) do
-      sup.dependents[dependency] = sup.dependents[dependency] or {}
-      table.insert(sup.dependents[dependency], name)
-    end
-  end
+  instances_of.build(sup)
+  instances_of.index(sup)
   return sup
 end
 

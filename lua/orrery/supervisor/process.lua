@@ -28,9 +28,10 @@ local function describe(status, last)
   return last and last ~= "" and ("%s; its last line: %s"):format(text, last) or text
 end
 
-local function make_folders(driver, service)
+local function make_folders(driver, i)
+  local service = i.service
   local owner = environment.user_of(service)
-  for _, folder in ipairs({ service.dirs.data, service.dirs.config }) do
+  for _, folder in ipairs({ i.dirs.data, i.dirs.config }) do
     local ok, err = file.mkdir(folder, 448 + 40, { owner = owner })
     if not ok then return nil, err end
   end
@@ -77,11 +78,11 @@ end
 local function prepare(driver, i)
   local service = i.service
   local ok, err = environment.check_user(service)
-  if ok then ok, err = make_folders(driver, service) end
+  if ok then ok, err = make_folders(driver, i) end
   if not ok then return nil, start_error(err, { fatal = true }) end
   local context = driver.context(i)
   local rendered, problems = render.service(driver.stack, service.name, context)
-  if rendered then rendered.cwd = rendered.cwd or service.dirs.data end
+  if rendered then rendered.cwd = rendered.cwd or i.dirs.data end
   if not rendered then return nil, render_error(problems) end
   if not rendered.exec then return rendered end
   local files

@@ -1,0 +1,64 @@
+--- instances -- the instances of a supervisor, and what is looked up about them: who there is, who
+-- depends on whom, which edges a cycle forbids.
+local core = require "orrery.core"
+local health = require "orrery.supervisor.health"
+local replicas = require "orrery.replicas"
+
+local M = {}
+
+--- What an instance takes from its service. Copy `copy` of it is meant (1 is the first).
+function M.adopt(i, stack, service, copy)
+  i.service, i.copy, i.oneshot, i.restart = service, copy, service.oneshot, service.restart
+  i.on_dependency_failure = service.onDependencyFailure
+  i.budget = service.dependencyTimeout or stack.coordination.dependencyTimeout
+  i.address, i.port = service.address, replicas.port(service, copy)
+  i.ports, i.dirs = replicas.ports(service, copy), replicas.dirs(service, copy)
+  i.unchecked = not health.has_ready(nil, i) -- running is all that can be asked of it
+  return i
+end
+
+--- A stopped instance.
+function M.new(stack, service, copy, order)
+  return M.adopt({ id = service.instances[copy], order = order, desired = "down",
+    state = "stopped", health = "unknown", reason = "", since = core.time.now(), generation = 0,
+    failures = 0, restarts = 0, failed_at = {}, checks = {} }, stack, service, copy)
+end
+
+local function dependents_of(services)
+  local dependents = {}
+  for name, service in pairs(services) do
+    for dependency in pairs(service.dependencies) do
+      dependents[dependency] = dependents[dependency] or {}
+      table.insert(dependents[dependency], name)
+    end
+  end
+  return dependents
+end
+
+--- What follows from the stack and its plan: `dependents` and `dropped`.
+function M.index(sup)
+  sup.dependents, sup.dropped = dependents_of(sup.stack.services), {}
+  for _, edge in ipairs(sup.plan.dropped) do
+    sup.dropped[edge.from] = sup.dropped[edge.from] or {}
+    sup.dropped[edge.from][edge.to] = true
+  end
+end
+
+--- Adds an instance to what there is.
+function M.add(sup, i)
+  table.insert(sup.instances, i)
+  local of_service = sup.by_service[i.service.name] or {}
+  table.insert(of_service, i)
+  sup.by_service[i.service.name], sup.by_id[i.id] = of_service, i
+end
+
+--- Makes the instances of the whole plan.
+function M.build(sup)
+  for order, name in ipairs(sup.plan.order) do
+    local service = sup.stack.services[name]
+    sup.by_service[name] = {}
+    for copy in ipairs(service.instances) do M.add(sup, M.new(sup.stack, service, copy, order)) end
+  end
+end
+
+return M
