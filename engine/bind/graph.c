@@ -2,281 +2,39 @@
 #include "core/graph.h"
 
 #include <lauxlib.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "bind/bind.h"
+#include "bind/graph_handle.h"
+#include "bind/graph_values.h"
 #include "bind/libs.h"
-#include "core/err.h"
+#include "bind/task.h"
+#include "core/mem.h"
+#include "engine.h"
+#include "io/graph_file.h"
 
-#define WORK "orrery.graph"
-#define MAX_NAME 4096
+#define MAX_BYTES ((lua_Integer)1 << 30)
 
-static const char *const type_names[] = {"required", "optional", "soft", "circular", NULL};
+/* ---- answers ---- */
 
-/* What one call owns. It lives in a userdata, so that an error raised midway frees it. */
-struct work {
-    struct graph *graph;
-    struct graph_plan plan;
-    struct err err;
-};
-
-static int l_work_gc(lua_State *L)
+int graph_answer_plan(lua_State *L, struct graph_work *w)
 {
-    struct work *w = lua_touserdata(L, 1);
-    graph_plan_close(&w->plan);
-    graph_free(w->graph);
-    err_clear(&w->err);
-    *w = (struct work){0};
-    return 0;
-}
-
-static const luaL_Reg work_methods[] = {{"__gc", l_work_gc}, {NULL, NULL}};
-
-static struct work *new_work(lua_State *L)
-{
-    struct work *w = lua_newuserdatauv(L, sizeof *w, 0);
-    *w = (struct work){0};
-    bind_set_class(L, WORK, work_methods);
-    w->graph = graph_new();
-    return w;
-}
-
-/* ---- reading {nodes, edges} ---- */
-
-/* The string on top of the stack, which `what` and `i` name in errors. */
-static const char *check_name(lua_State *L, const char *what, lua_Integer i, size_t *ret_len)
-{
-    if (lua_type(L, -1) != LUA_TSTRING)
-        luaL_error(L, "%s[%I]: expected a name, got a %s", what, (LUAI_UACINT)i,
-                   luaL_typename(L, -1));
-    const char *name = lua_tolstring(L, -1, ret_len);
-    if (*ret_len == 0 || *ret_len > MAX_NAME || memchr(name, '\0', *ret_len))
-        luaL_error(L, "%s[%I]: a name has 1 to %d bytes and no NUL", what, (LUAI_UACINT)i,
-                   MAX_NAME);
-    return name;
-}
-
-static lua_Integer check_list(lua_State *L, int spec, const char *key)
-{
-    if (lua_getfield(L, spec, key) != LUA_TTABLE)
-        luaL_error(L, "field '%s': expected a list, got a %s", key, luaL_typename(L, -1));
-    lua_Integer count = luaL_len(L, -1);
-    if (count > INT32_MAX)
-        luaL_error(L, "field '%s': too long", key);
-    return count;
-}
-
-static void read_nodes(lua_State *L, int spec, struct graph *g)
-{
-    lua_Integer count = check_list(L, spec, "nodes");
-    for (lua_Integer i = 1; i <= count; i++) {
-        size_t len;
-        lua_rawgeti(L, -1, i);
-        const char *name = check_name(L, "nodes", i, &len);
-        graph_add(g, name, len);
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-}
-
-static enum graph_type check_type(lua_State *L, lua_Integer i)
-{
-    if (lua_getfield(L, -1, "type") == LUA_TNIL) {
-        lua_pop(L, 1);
-        return GRAPH_REQUIRED;
-    }
-    const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-    int type = 0;
-    while (type_names[type] && strcmp(type_names[type], name) != 0)
-        type++;
-    if (!type_names[type])
-        luaL_error(L, "edges[%I].type: must be one of required, optional, soft, circular",
-                   (LUAI_UACINT)i);
-    lua_pop(L, 1);
-    return (enum graph_type)type;
-}
-
-/* The end of the edge on top of the stack; its name stays on the stack. */
-static uint32_t check_end(lua_State *L, const struct graph *g, const char *key, lua_Integer i)
-{
-    size_t len;
-    lua_getfield(L, -1, key);
-    const char *name = check_name(L, "edges", i, &len);
-    return graph_find(g, name, len);
-}
-
-/* Reads the edge on top of the stack. An end that is no node is the caller's mistake in data, so it
- * is told, not raised. */
-static int read_edge(lua_State *L, struct graph *g, lua_Integer i, struct err *err)
-{
-    if (lua_type(L, -1) != LUA_TTABLE)
-        luaL_error(L, "edges[%I]: expected a table, got a %s", (LUAI_UACINT)i,
-                   luaL_typename(L, -1));
-    int edge = lua_gettop(L);
-    enum graph_type type = check_type(L, i);
-    uint32_t from = check_end(L, g, "from", i);
-    lua_pushvalue(L, edge);
-    uint32_t to = check_end(L, g, "to", i);
-    const char *from_name = lua_tostring(L, edge + 1), *to_name = lua_tostring(L, -1);
-    lua_settop(L, edge);
-    if (from == GRAPH_NONE)
-        return err_set(err, "not_found", "'%s' depends on '%s', but there is no '%s' in the graph",
-                       from_name, to_name, from_name);
-    if (to == GRAPH_NONE)
-        return err_set(err, "not_found", "'%s' depends on '%s', which is not in the graph",
-                       from_name, to_name);
-    graph_link(g, from, to, type);
-    return 0;
-}
-
-static int read_edges(lua_State *L, int spec, struct graph *g, struct err *err)
-{
-    int result = 0;
-    if (lua_getfield(L, spec, "edges") == LUA_TNIL) {
-        lua_pop(L, 1);
-        return 0;
-    }
-    lua_pop(L, 1);
-    lua_Integer count = check_list(L, spec, "edges");
-    for (lua_Integer i = 1; i <= count && result == 0; i++) {
-        lua_rawgeti(L, -1, i);
-        result = read_edge(L, g, i, err);
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-    return result;
-}
-
-static int read_graph(lua_State *L, int spec, struct work *w)
-{
-    read_nodes(L, spec, w->graph);
-    return read_edges(L, spec, w->graph, &w->err);
-}
-
-/* ---- writing results ---- */
-
-static void push_names(lua_State *L, const struct graph *g, const uint32_t *nodes, uint32_t count)
-{
-    lua_createtable(L, (int)count, 0);
-    for (uint32_t i = 0; i < count; i++) {
-        lua_pushstring(L, graph_name(g, nodes[i]));
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-}
-
-static void push_edge(lua_State *L, const struct graph *g, struct graph_edge edge,
-                      enum graph_type type)
-{
-    lua_createtable(L, 0, 3);
-    lua_pushstring(L, graph_name(g, edge.from));
-    lua_setfield(L, -2, "from");
-    lua_pushstring(L, graph_name(g, edge.to));
-    lua_setfield(L, -2, "to");
-    lua_pushstring(L, type_names[type]);
-    lua_setfield(L, -2, "type");
-}
-
-static void push_dropped(lua_State *L, const struct work *w)
-{
-    lua_createtable(L, (int)w->plan.dropped_count, 0);
-    for (uint32_t i = 0; i < w->plan.dropped_count; i++) {
-        enum graph_type type;
-        struct graph_edge edge = graph_edge_at(w->graph, w->plan.dropped[i], &type);
-        push_edge(L, w->graph, edge, type);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-}
-
-static void push_waves(lua_State *L, const struct graph *g, const struct graph_plan *plan)
-{
-    lua_createtable(L, (int)plan->wave_count, 0);
-    for (uint32_t i = 0; i < plan->wave_count; i++) {
-        push_names(L, g, plan->order + plan->waves[i], plan->waves[i + 1] - plan->waves[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-}
-
-static void push_stop(lua_State *L, const struct graph *g, const struct graph_plan *plan)
-{
-    uint32_t count = graph_count(g);
-    lua_createtable(L, (int)count, 0);
-    for (uint32_t i = 0; i < count; i++) {
-        lua_pushstring(L, graph_name(g, plan->order[count - 1 - i]));
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-}
-
-static int push_plan(lua_State *L, const struct work *w)
-{
-    lua_createtable(L, 0, 4);
-    push_names(L, w->graph, w->plan.order, graph_count(w->graph));
-    lua_setfield(L, -2, "order");
-    push_waves(L, w->graph, &w->plan);
-    lua_setfield(L, -2, "waves");
-    push_stop(L, w->graph, &w->plan);
-    lua_setfield(L, -2, "stop");
-    push_dropped(L, w);
-    lua_setfield(L, -2, "dropped");
-    return 1;
-}
-
-static void push_knot(lua_State *L, const struct graph *g, const struct graph_knot *knot)
-{
-    lua_createtable(L, 0, 5);
-    push_names(L, g, knot->members, knot->member_count);
-    lua_setfield(L, -2, "members");
-    push_names(L, g, knot->cycle, knot->cycle_count);
-    lua_setfield(L, -2, "cycle");
-    lua_pushboolean(L, knot->shortest);
-    lua_setfield(L, -2, "shortest");
-    lua_createtable(L, (int)knot->cut_count, 0);
-    for (uint32_t i = 0; i < knot->cut_count; i++) {
-        push_edge(L, g, knot->cut[i], GRAPH_REQUIRED);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-    lua_setfield(L, -2, "cut");
-    lua_pushboolean(L, knot->exact);
-    lua_setfield(L, -2, "exact");
-}
-
-static int push_cycles(lua_State *L, struct work *w)
-{
-    int pushed = bind_fail(L, &w->err);
-    lua_createtable(L, 0, 1);
-    lua_createtable(L, (int)w->plan.knot_count, 0);
-    for (uint32_t i = 0; i < w->plan.knot_count; i++) {
-        push_knot(L, w->graph, &w->plan.knots[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-    lua_setfield(L, -2, "cycles");
-    return pushed + 1;
-}
-
-/* ---- orrery.graph ---- */
-
-static int l_solve(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 1);
-    struct work *w = new_work(L);
-    if (read_graph(L, 1, w) < 0)
-        return bind_fail(L, &w->err);
     if (graph_solve(w->graph, &w->plan, &w->err) < 0)
-        return push_cycles(L, w);
-    return push_plan(L, w);
+        return graph_push_cycles(L, w);
+    return graph_push_plan(L, w);
 }
 
-/* Argument 2 as a userdata full of nodes, left on the stack. */
-static uint32_t *read_starts(lua_State *L, struct work *w, uint32_t *ret_count)
+/* The list of names at `arg` as a userdata full of nodes, left on the stack. */
+static uint32_t *read_starts(lua_State *L, struct graph_work *w, int arg, uint32_t *ret_count)
 {
-    lua_Integer count = luaL_len(L, 2);
-    luaL_argcheck(L, count <= INT32_MAX, 2, "too long");
+    lua_Integer count = luaL_len(L, arg);
+    luaL_argcheck(L, count <= INT32_MAX, arg, "too long");
     uint32_t *nodes = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *nodes, 0);
     *ret_count = (uint32_t)count;
     for (lua_Integer i = 1; i <= count; i++) {
         size_t len;
-        lua_rawgeti(L, 2, i);
-        const char *name = check_name(L, "names", i, &len);
+        lua_rawgeti(L, arg, i);
+        const char *name = graph_check_name(L, "names", i, &len);
         nodes[i - 1] = graph_find(w->graph, name, len);
         if (nodes[i - 1] == GRAPH_NONE) {
             err_set(&w->err, "not_found", "'%s' is not in the graph", name);
@@ -287,27 +45,187 @@ static uint32_t *read_starts(lua_State *L, struct work *w, uint32_t *ret_count)
     return nodes;
 }
 
-static int push_reached(lua_State *L, bool backwards)
+/* A list of types at `arg` as a set. Absent: those that must be up for a service to be healthy. */
+static unsigned opt_types(lua_State *L, int arg)
 {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 2);
-    struct work *w = new_work(L);
-    if (read_graph(L, 1, w) < 0)
-        return bind_fail(L, &w->err);
+    unsigned mask = 0;
+    if (lua_isnoneornil(L, arg))
+        return GRAPH_MASK(GRAPH_REQUIRED) | GRAPH_MASK(GRAPH_CIRCULAR);
+    luaL_checktype(L, arg, LUA_TTABLE);
+    lua_Integer count = luaL_len(L, arg);
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, arg, i);
+        int type = graph_find_type(lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "");
+        luaL_argcheck(L, type >= 0, arg, "each must be required, optional, soft or circular");
+        mask |= GRAPH_MASK(type);
+        lua_pop(L, 1);
+    }
+    return mask;
+}
+
+int graph_answer_reached(lua_State *L, struct graph_work *w, int arg, bool backwards)
+{
+    luaL_checktype(L, arg, LUA_TTABLE);
+    unsigned mask = opt_types(L, arg + 1);
     uint32_t count;
-    uint32_t *starts = read_starts(L, w, &count);
+    uint32_t *starts = read_starts(L, w, arg, &count);
     if (!starts)
         return bind_fail(L, &w->err);
-    unsigned mask = GRAPH_MASK(GRAPH_REQUIRED) | GRAPH_MASK(GRAPH_CIRCULAR);
     w->plan.order = graph_reach(w->graph, starts, count, mask, backwards, &count);
-    push_names(L, w->graph, w->plan.order, count);
+    graph_push_names(L, w->graph, w->plan.order, count);
     return 1;
 }
 
-static int l_needs(lua_State *L) { return push_reached(L, false); }
+/* The table {name = seconds} at `arg` by node number, in a userdata left on the stack. */
+static double *read_seconds(lua_State *L, struct graph_work *w, int arg)
+{
+    size_t size = (size_t)graph_size(w->graph) + 1;
+    double *seconds = lua_newuserdatauv(L, size * sizeof *seconds, 0);
+    for (size_t i = 0; i < size; i++)
+        seconds[i] = 0;
+    for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
+        size_t len;
+        lua_pushvalue(L, -2);
+        const char *name = graph_check_name(L, "seconds", 0, &len);
+        uint32_t node = graph_find(w->graph, name, len);
+        lua_Number value = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : -1;
+        if (!(value >= 0 && value < 1e12))
+            luaL_error(L, "seconds of '%s': must be a number from 0 to 1e12", name);
+        lua_pop(L, 1);
+        if (node != GRAPH_NONE)
+            seconds[node] = value;
+    }
+    return seconds;
+}
 
-static int l_dependents(lua_State *L) { return push_reached(L, true); }
+int graph_answer_critical(lua_State *L, struct graph_work *w, int arg)
+{
+    double *seconds = NULL;
+    if (!lua_isnoneornil(L, arg)) {
+        luaL_checktype(L, arg, LUA_TTABLE);
+        seconds = read_seconds(L, w, arg);
+    }
+    if (graph_solve(w->graph, &w->plan, &w->err) < 0)
+        return graph_push_cycles(L, w);
+    struct graph_chain chain;
+    graph_critical(w->graph, &w->plan, seconds, &chain);
+    free(w->plan.order); /* the plan owns the chain instead, should Lua raise */
+    w->plan.order = chain.nodes;
+    lua_createtable(L, 0, 3);
+    graph_push_names(L, w->graph, chain.nodes, chain.count);
+    lua_setfield(L, -2, "path");
+    lua_pushinteger(L, chain.count);
+    lua_setfield(L, -2, "count");
+    if (seconds)
+        lua_pushnumber(L, chain.length);
+    else
+        lua_pushnil(L);
+    lua_setfield(L, -2, "seconds");
+    return 1;
+}
 
-const luaL_Reg bind_graph[] = {
-    {"solve", l_solve}, {"needs", l_needs}, {"dependents", l_dependents}, {NULL, NULL}};
+/* ---- orrery.graph ---- */
+
+/* The graph of the spec at 1. NULL after pushing why not. */
+static struct graph_work *check_spec(lua_State *L, int args, int *ret_pushed)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, args);
+    struct graph_work *w = graph_new_work(L, NULL);
+    if (graph_read_spec(L, 1, w) == 0)
+        return w;
+    *ret_pushed = bind_fail(L, &w->err);
+    return NULL;
+}
+
+static int l_solve(lua_State *L)
+{
+    int pushed;
+    struct graph_work *w = check_spec(L, 1, &pushed);
+    return w ? graph_answer_plan(L, w) : pushed;
+}
+
+static int l_needs(lua_State *L)
+{
+    int pushed;
+    struct graph_work *w = check_spec(L, 3, &pushed);
+    return w ? graph_answer_reached(L, w, 2, false) : pushed;
+}
+
+static int l_dependents(lua_State *L)
+{
+    int pushed;
+    struct graph_work *w = check_spec(L, 3, &pushed);
+    return w ? graph_answer_reached(L, w, 2, true) : pushed;
+}
+
+static int l_critical(lua_State *L)
+{
+    int pushed;
+    struct graph_work *w = check_spec(L, 2, &pushed);
+    return w ? graph_answer_critical(L, w, 2) : pushed;
+}
+
+static int l_new(lua_State *L)
+{
+    if (lua_isnoneornil(L, 1)) {
+        graph_push_handle(L, graph_new());
+        return 1;
+    }
+    int pushed;
+    struct graph_work *w = check_spec(L, 1, &pushed);
+    if (!w)
+        return pushed;
+    w->owned = false;
+    graph_push_handle(L, w->graph);
+    return 1;
+}
+
+/* ---- reading a file ---- */
+
+struct read_op {
+    struct task *task;       /* borrowed */
+    struct graph_file *file; /* borrowed */
+};
+
+static void read_done(void *data, struct graph *graph, const struct err *err)
+{
+    struct read_op *op = data;
+    struct task *task = op->task;
+    free(op);
+    if (!graph) {
+        task_wake(task, bind_push_err(task_stack(task), err));
+        return;
+    }
+    graph_push_handle(task_stack(task), graph);
+    task_wake(task, 1);
+}
+
+static void read_cancel(void *data)
+{
+    struct read_op *op = data;
+    graph_file_cancel(op->file);
+    free(op);
+}
+
+static int l_read(lua_State *L)
+{
+    struct engine *e = bind_engine(L);
+    const char *path = luaL_checkstring(L, 1);
+    bind_opt_table(L, 2);
+    lua_Integer max = bind_opt_integer(L, 2, "max", 0, MAX_BYTES * 4 - 1, MAX_BYTES);
+    struct task *task = task_self(e, L);
+
+    struct read_op *op = xcalloc(1, sizeof *op);
+    op->task = task;
+    op->file = graph_file_read(e->io, path, (uint64_t)max, read_done, op);
+    return task_park(task, read_cancel, op);
+}
+
+const luaL_Reg bind_graph[] = {{"solve", l_solve},
+                               {"needs", l_needs},
+                               {"dependents", l_dependents},
+                               {"critical", l_critical},
+                               {"new", l_new},
+                               {"read", l_read},
+                               {NULL, NULL}};

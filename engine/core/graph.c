@@ -3,22 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/buf.h"
-#include "core/err.h"
-#include "core/knot.h"
+#include "core/graph_store.h"
 #include "core/mem.h"
-#include "core/names.h"
-
-#define ORDERING (GRAPH_MASK(GRAPH_REQUIRED) | GRAPH_MASK(GRAPH_OPTIONAL) | GRAPH_MASK(GRAPH_SOFT))
-#define TOLD_NAMES 20u /* of a long cycle, in a message */
-#define TOLD_KNOTS 5u
-
-struct graph {
-    struct names names;       /* embedded */
-    struct graph_edge *edges; /* owned */
-    uint8_t *types;           /* owned: of each edge */
-    uint32_t edge_count, edge_cap;
-};
 
 struct graph *graph_new(void)
 {
@@ -34,34 +20,116 @@ void graph_free(struct graph *g)
     names_close(&g->names);
     free(g->edges);
     free(g->types);
+    free(g->gone);
     free(g);
+}
+
+/* ---- nodes ---- */
+
+static void revive(struct graph *g, uint32_t node)
+{
+    if (!graph_is_gone(g, node))
+        return;
+    g->gone[node] = 0;
+    g->gone_count--;
 }
 
 uint32_t graph_add(struct graph *g, const char *name, size_t len)
 {
-    return names_add(&g->names, name, len);
+    uint32_t node = names_add(&g->names, name, len);
+    if (node != NAMES_NONE)
+        revive(g, node);
+    return node;
+}
+
+bool graph_add_all(struct graph *g, struct names_token *tokens, uint32_t count)
+{
+    if (!names_add_all(&g->names, tokens, count))
+        return false;
+    for (uint32_t i = 0; g->gone_count && i < count; i++)
+        revive(g, tokens[i].number);
+    return true;
 }
 
 uint32_t graph_find(const struct graph *g, const char *name, size_t len)
 {
-    return names_find(&g->names, name, len);
+    uint32_t node = names_find(&g->names, name, len);
+    return node != NAMES_NONE && graph_is_gone(g, node) ? GRAPH_NONE : node;
 }
 
-uint32_t graph_count(const struct graph *g) { return g->names.count; }
+bool graph_has(const struct graph *g, uint32_t node)
+{
+    return node < g->names.count && !graph_is_gone(g, node);
+}
+
+uint32_t graph_count(const struct graph *g) { return g->names.count - g->gone_count; }
+
+uint32_t graph_size(const struct graph *g) { return g->names.count; }
 
 const char *graph_name(const struct graph *g, uint32_t node) { return names_text(&g->names, node); }
 
+uint32_t *graph_nodes(const struct graph *g)
+{
+    uint32_t *nodes = xmalloc((size_t)g->names.count * sizeof *nodes), count = 0;
+    for (uint32_t n = 0; n < g->names.count; n++)
+        if (!graph_is_gone(g, n))
+            nodes[count++] = n;
+    names_sort(&g->names, nodes, count);
+    return nodes;
+}
+
+static void note_gone(struct graph *g, uint32_t node)
+{
+    if (node >= g->gone_cap) {
+        g->gone = xrealloc(g->gone, g->names.count);
+        memset(g->gone + g->gone_cap, 0, g->names.count - g->gone_cap);
+        g->gone_cap = g->names.count;
+    }
+    g->gone[node] = 1;
+    g->gone_count++;
+}
+
+void graph_remove(struct graph *g, uint32_t node)
+{
+    uint32_t kept = 0;
+    for (uint32_t e = 0; e < g->edge_count; e++) {
+        if (g->edges[e].from == node || g->edges[e].to == node)
+            continue;
+        g->edges[kept] = g->edges[e];
+        g->types[kept++] = g->types[e];
+    }
+    g->edge_count = kept;
+    note_gone(g, node);
+}
+
 /* ---- edges ---- */
 
-void graph_link(struct graph *g, uint32_t from, uint32_t to, enum graph_type type)
+bool graph_link(struct graph *g, uint32_t from, uint32_t to, enum graph_type type)
 {
     if (g->edge_count == g->edge_cap) {
+        if (g->edge_cap > GRAPH_MAX_EDGES / 2)
+            return false;
         g->edge_cap = g->edge_cap ? 2 * g->edge_cap : 32;
         g->edges = xreallocarray(g->edges, g->edge_cap, sizeof *g->edges);
         g->types = xrealloc(g->types, g->edge_cap);
     }
     g->edges[g->edge_count] = (struct graph_edge){from, to};
     g->types[g->edge_count++] = (uint8_t)type;
+    return true;
+}
+
+uint32_t graph_unlink(struct graph *g, uint32_t from, uint32_t to, unsigned mask)
+{
+    uint32_t kept = 0;
+    for (uint32_t e = 0; e < g->edge_count; e++) {
+        if (g->edges[e].from == from && g->edges[e].to == to && (mask >> g->types[e] & 1))
+            continue;
+        g->edges[kept] = g->edges[e];
+        g->types[kept++] = g->types[e];
+    }
+    uint32_t removed = g->edge_count - kept;
+    g->edge_count = kept;
+    return removed;
 }
 
 struct graph_edge graph_edge_at(const struct graph *g, uint32_t edge, enum graph_type *ret_type)
@@ -70,22 +138,52 @@ struct graph_edge graph_edge_at(const struct graph *g, uint32_t edge, enum graph
     return g->edges[edge];
 }
 
-/* Neighbours of every node: those of n are to[start[n]..start[n+1]). */
-struct rows {
-    uint32_t *start, *to; /* owned */
-};
-
-/* The edges of the types in `mask`, without the `dropped` (NULL: none is). */
-static struct rows make_rows(const struct graph *g, unsigned mask, const uint8_t *dropped,
-                             bool backwards)
+int graph_compare_edges(const void *a, const void *b, void *graph)
 {
-    struct rows r = {.start = xcalloc((size_t)g->names.count + 2, sizeof *r.start),
-                     .to = xmalloc((size_t)g->edge_count * sizeof *r.to)};
+    const struct graph *g = graph;
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    int order = names_compare(&g->names, g->edges[x].from, g->edges[y].from);
+    if (!order)
+        order = names_compare(&g->names, g->edges[x].to, g->edges[y].to);
+    return order ? order : (int)g->types[x] - (int)g->types[y];
+}
+
+uint32_t graph_sort_edges(const struct graph *g, uint32_t *edges, uint32_t count)
+{
+    uint32_t kept = 0;
+    qsort_r(edges, count, sizeof *edges, graph_compare_edges, (void *)g);
+    for (uint32_t i = 0; i < count; i++)
+        if (i == 0 || graph_compare_edges(&edges[i], &edges[i - 1], (void *)g) != 0)
+            edges[kept++] = edges[i];
+    return kept;
+}
+
+uint32_t *graph_edges(const struct graph *g, uint32_t touching, uint32_t *ret_count)
+{
+    uint32_t *edges = xmalloc((size_t)g->edge_count * sizeof *edges), count = 0;
     for (uint32_t e = 0; e < g->edge_count; e++)
-        if ((mask >> g->types[e] & 1) && !(dropped && dropped[e]))
-            r.start[(backwards ? g->edges[e].to : g->edges[e].from) + 2]++;
-    for (uint32_t n = 2; n <= g->names.count; n++)
+        if (touching == GRAPH_NONE || g->edges[e].from == touching || g->edges[e].to == touching)
+            edges[count++] = e;
+    *ret_count = graph_sort_edges(g, edges, count);
+    return edges;
+}
+
+/* ---- rows ---- */
+
+struct graph_rows graph_rows_make(const struct graph *g, unsigned mask, const uint8_t *dropped,
+                                  bool backwards, uint32_t *missing)
+{
+    struct graph_rows r = {.start = xcalloc_huge((size_t)g->names.count + 2, sizeof *r.start)};
+    for (uint32_t e = 0; e < g->edge_count; e++) {
+        if (!(mask >> g->types[e] & 1) || (dropped && dropped[e]))
+            continue;
+        r.start[(backwards ? g->edges[e].to : g->edges[e].from) + 2]++;
+        if (missing)
+            missing[backwards ? g->edges[e].from : g->edges[e].to]++;
+    }
+    for (uint32_t n = 2; n <= g->names.count + 1; n++)
         r.start[n] += r.start[n - 1];
+    r.to = xgrow_huge(NULL, 0, (size_t)r.start[g->names.count + 1] * sizeof *r.to);
     for (uint32_t e = 0; e < g->edge_count; e++) {
         struct graph_edge edge = g->edges[e];
         if (!(mask >> g->types[e] & 1) || (dropped && dropped[e]))
@@ -98,361 +196,16 @@ static struct rows make_rows(const struct graph *g, unsigned mask, const uint8_t
     return r;
 }
 
-static void rows_free(struct rows *r)
+void graph_rows_free(struct graph_rows *r)
 {
     free(r->start);
     free(r->to);
 }
 
-/* ---- waves ---- */
-
-/* Appends to the order what waited for `node` alone. */
-static uint32_t release(const struct rows *dependents, uint32_t node, uint32_t *missing,
-                        uint32_t *order, uint32_t tail)
-{
-    for (uint32_t i = dependents->start[node]; i < dependents->start[node + 1]; i++)
-        if (--missing[dependents->to[i]] == 0)
-            order[tail++] = dependents->to[i];
-    return tail;
-}
-
-static uint32_t *count_missing(const struct graph *g, const struct rows *dependents)
-{
-    uint32_t *missing = xcalloc((size_t)g->names.count + 1, sizeof *missing);
-    for (uint32_t i = 0; i < dependents->start[g->names.count]; i++)
-        missing[dependents->to[i]]++;
-    return missing;
-}
-
-/* A wave is what needs nothing but earlier waves. False if a cycle keeps some node out. */
-static bool make_waves(const struct graph *g, const uint8_t *dropped, unsigned mask,
-                       struct graph_plan *plan)
-{
-    struct rows dependents = make_rows(g, mask, dropped, true);
-    uint32_t *missing = count_missing(g, &dependents);
-    uint32_t head = 0, tail = 0;
-    for (uint32_t n = 0; n < g->names.count; n++)
-        if (missing[n] == 0)
-            plan->order[tail++] = n;
-    plan->wave_count = 0;
-    while (head < tail) {
-        uint32_t end = tail;
-        names_sort(&g->names, plan->order + head, end - head);
-        plan->waves[plan->wave_count++] = head;
-        for (; head < end; head++)
-            tail = release(&dependents, plan->order[head], missing, plan->order, tail);
-    }
-    plan->waves[plan->wave_count] = tail;
-    free(missing);
-    rows_free(&dependents);
-    return tail == g->names.count;
-}
-
-/* ---- strongly connected components: Tarjan's walk, with its own stack ---- */
-
-struct scc {
-    struct rows rows;               /* embedded: to what each node points */
-    uint32_t *index, *low, *cursor; /* owned; index 0: not reached yet */
-    uint32_t *path, *stack;         /* owned */
-    uint32_t depth, stacked, reached;
-    uint32_t *component; /* the result: of each node, GRAPH_NONE until known */
-    uint32_t count;
-};
-
-static void scc_enter(struct scc *s, uint32_t node)
-{
-    s->index[node] = s->low[node] = ++s->reached;
-    s->cursor[node] = s->rows.start[node];
-    s->path[s->depth++] = node;
-    s->stack[s->stacked++] = node;
-}
-
-static void scc_leave(struct scc *s, uint32_t node)
-{
-    s->depth--;
-    if (s->low[node] != s->index[node]) { /* so it is not the first of the path */
-        uint32_t parent = s->path[s->depth - 1];
-        if (s->low[node] < s->low[parent])
-            s->low[parent] = s->low[node];
-        return;
-    }
-    uint32_t member;
-    do {
-        member = s->stack[--s->stacked];
-        s->component[member] = s->count;
-    } while (member != node);
-    s->count++;
-}
-
-static void scc_step(struct scc *s)
-{
-    uint32_t node = s->path[s->depth - 1];
-    if (s->cursor[node] == s->rows.start[node + 1]) {
-        scc_leave(s, node);
-        return;
-    }
-    uint32_t to = s->rows.to[s->cursor[node]++];
-    if (!s->index[to])
-        scc_enter(s, to);
-    else if (s->component[to] == GRAPH_NONE && s->index[to] < s->low[node])
-        s->low[node] = s->index[to];
-}
-
-/* The component of every node over those edges. The caller frees it. */
-static uint32_t *find_components(const struct graph *g, unsigned mask, const uint8_t *dropped,
-                                 uint32_t *ret_count)
-{
-    size_t n = g->names.count;
-    uint32_t *block = xcalloc(5 * n, sizeof *block);
-    struct scc s = {.rows = make_rows(g, mask, dropped, false),
-                    .index = block,
-                    .low = block + n,
-                    .cursor = block + 2 * n,
-                    .path = block + 3 * n,
-                    .stack = block + 4 * n,
-                    .component = xmalloc(n * sizeof *s.component)};
-    memset(s.component, 0xff, n * sizeof *s.component);
-    for (uint32_t root = 0; root < n; root++) {
-        if (!s.index[root])
-            scc_enter(&s, root);
-        while (s.depth)
-            scc_step(&s);
-    }
-    rows_free(&s.rows);
-    free(block);
-    *ret_count = s.count;
-    return s.component;
-}
-
-/* ---- optional and soft edges on a cycle ---- */
-
-/* Drops the edges of that type which lie on a cycle of the edges in `mask`. */
-static void drop_cyclic(const struct graph *g, unsigned mask, enum graph_type type,
-                        uint8_t *dropped)
-{
-    uint32_t count;
-    uint32_t *component = find_components(g, mask, dropped, &count);
-    for (uint32_t e = 0; e < g->edge_count; e++)
-        if (g->types[e] == type && component[g->edges[e].from] == component[g->edges[e].to])
-            dropped[e] = 1;
-    free(component);
-}
-
-/* Soft edges give way to optional ones, and both to required ones. */
-static uint8_t *choose_dropped(const struct graph *g)
-{
-    uint8_t *dropped = xcalloc(g->edge_count, 1);
-    drop_cyclic(g, GRAPH_MASK(GRAPH_REQUIRED) | GRAPH_MASK(GRAPH_OPTIONAL), GRAPH_OPTIONAL,
-                dropped);
-    drop_cyclic(g, ORDERING, GRAPH_SOFT, dropped);
-    return dropped;
-}
-
-static int compare_edges(const void *a, const void *b, void *graph)
-{
-    const struct graph *g = graph;
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    int order = names_compare(&g->names, g->edges[x].from, g->edges[y].from);
-    if (!order)
-        order = names_compare(&g->names, g->edges[x].to, g->edges[y].to);
-    return order ? order : (int)g->types[x] - (int)g->types[y];
-}
-
-static void list_dropped(const struct graph *g, const uint8_t *dropped, struct graph_plan *plan)
-{
-    uint32_t count = 0, kept = 0;
-    plan->dropped = xmalloc((size_t)g->edge_count * sizeof *plan->dropped);
-    for (uint32_t e = 0; e < g->edge_count; e++)
-        if (dropped[e])
-            plan->dropped[count++] = e;
-    qsort_r(plan->dropped, count, sizeof *plan->dropped, compare_edges, (void *)g);
-    for (uint32_t i = 0; i < count; i++) /* an edge given twice is told once */
-        if (i == 0 || compare_edges(&plan->dropped[i], &plan->dropped[i - 1], (void *)g) != 0)
-            plan->dropped[kept++] = plan->dropped[i];
-    plan->dropped_count = kept;
-}
-
-/* ---- knots ---- */
-
-struct knots {
-    const struct graph *g;
-    struct rows rows;    /* embedded: required edges */
-    uint32_t *component; /* owned: of each node */
-    uint32_t *local;     /* owned: each node's number within its component */
-};
-
-static int compare_numbers(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-/* Appends the sorted targets of `node` within its component, each once. */
-static uint32_t local_targets(const struct knots *ks, uint32_t node, uint32_t *to)
-{
-    uint32_t count = 0, kept = 0;
-    for (uint32_t i = ks->rows.start[node]; i < ks->rows.start[node + 1]; i++)
-        if (ks->component[ks->rows.to[i]] == ks->component[node])
-            to[count++] = ks->local[ks->rows.to[i]];
-    qsort(to, count, sizeof *to, compare_numbers);
-    for (uint32_t i = 0; i < count; i++)
-        if (i == 0 || to[i] != to[i - 1])
-            to[kept++] = to[i];
-    return kept;
-}
-
-/* Members are known and numbered; the rest follows. */
-static void fill_knot(const struct knots *ks, struct graph_knot *knot)
-{
-    uint32_t n = knot->member_count, edges = 0;
-    for (uint32_t i = 0; i < n; i++)
-        edges += ks->rows.start[knot->members[i] + 1] - ks->rows.start[knot->members[i]];
-    uint32_t *start = xmalloc(((size_t)n + 1) * sizeof *start);
-    uint32_t *to = xmalloc((size_t)edges * sizeof *to);
-    start[0] = 0;
-    for (uint32_t i = 0; i < n; i++)
-        start[i + 1] = start[i] + local_targets(ks, knot->members[i], to + start[i]);
-
-    struct knot k = {.count = n, .start = start, .to = to};
-    knot->cycle = knot_cycle(&k, &knot->cycle_count, &knot->shortest);
-    for (uint32_t i = 0; i < knot->cycle_count; i++)
-        knot->cycle[i] = knot->members[knot->cycle[i]];
-    struct knot_edge *cut = knot_cut(&k, &knot->cut_count, &knot->exact);
-    knot->cut = xmalloc(knot->cut_count * sizeof *knot->cut);
-    for (uint32_t i = 0; i < knot->cut_count; i++)
-        knot->cut[i] = (struct graph_edge){knot->members[cut[i].from], knot->members[cut[i].to]};
-    free(cut);
-    free(start);
-    free(to);
-}
-
-static bool points_to_itself(const struct rows *rows, uint32_t node)
-{
-    for (uint32_t i = rows->start[node]; i < rows->start[node + 1]; i++)
-        if (rows->to[i] == node)
-            return true;
-    return false;
-}
-
-/* Members of every component, those of c at at[c]..at[c+1]. */
-static uint32_t *group_members(const struct knots *ks, uint32_t count, uint32_t **ret_at)
-{
-    uint32_t n = ks->g->names.count;
-    uint32_t *at = xcalloc((size_t)count + 2, sizeof *at);
-    uint32_t *members = xmalloc((size_t)n * sizeof *members);
-    for (uint32_t i = 0; i < n; i++)
-        at[ks->component[i] + 2]++;
-    for (uint32_t c = 2; c <= count; c++)
-        at[c] += at[c - 1];
-    for (uint32_t i = 0; i < n; i++)
-        members[at[ks->component[i] + 1]++] = i;
-    *ret_at = at;
-    return members;
-}
-
-static void add_knot(const struct knots *ks, struct graph_plan *plan, const uint32_t *members,
-                     uint32_t count)
-{
-    struct graph_knot *knot = &plan->knots[plan->knot_count++];
-    knot->members = xmalloc((size_t)count * sizeof *members);
-    knot->member_count = count;
-    memcpy(knot->members, members, (size_t)count * sizeof *members);
-    names_sort(&ks->g->names, knot->members, count);
-    for (uint32_t i = 0; i < count; i++)
-        ks->local[knot->members[i]] = i;
-    fill_knot(ks, knot);
-}
-
-static int compare_knots(const void *a, const void *b, void *graph)
-{
-    const struct graph_knot *x = a, *y = b;
-    return strcmp(graph_name(graph, x->members[0]), graph_name(graph, y->members[0]));
-}
-
-static void find_knots(const struct graph *g, struct graph_plan *plan)
-{
-    unsigned mask = GRAPH_MASK(GRAPH_REQUIRED);
-    uint32_t count, *at;
-    struct knots ks = {.g = g,
-                       .rows = make_rows(g, mask, NULL, false),
-                       .component = find_components(g, mask, NULL, &count),
-                       .local = xcalloc(g->names.count, sizeof *ks.local)};
-    uint32_t *members = group_members(&ks, count, &at);
-    plan->knots = xcalloc(count, sizeof *plan->knots);
-    for (uint32_t c = 0; c < count; c++)
-        if (at[c + 1] - at[c] > 1 || points_to_itself(&ks.rows, members[at[c]]))
-            add_knot(&ks, plan, members + at[c], at[c + 1] - at[c]);
-    qsort_r(plan->knots, plan->knot_count, sizeof *plan->knots, compare_knots, (void *)g);
-    free(members);
-    free(at);
-    free(ks.local);
-    free(ks.component);
-    rows_free(&ks.rows);
-}
-
-static void tell_cycle(const struct graph *g, const struct graph_knot *knot, struct buf *text)
-{
-    uint32_t told = knot->cycle_count <= TOLD_NAMES + 1 ? knot->cycle_count - 1 : TOLD_NAMES;
-    for (uint32_t i = 0; i < told; i++)
-        buf_printf(text, "%s -> ", graph_name(g, knot->cycle[i]));
-    if (told < knot->cycle_count - 1)
-        buf_printf(text, "(%u more) -> ", knot->cycle_count - 1 - told);
-    buf_puts(text, graph_name(g, knot->cycle[0]));
-}
-
-static int cycle_error(const struct graph *g, const struct graph_plan *plan, struct err *err)
-{
-    struct buf text = {0};
-    uint32_t told = plan->knot_count < TOLD_KNOTS ? plan->knot_count : TOLD_KNOTS;
-    for (uint32_t i = 0; i < told; i++) {
-        buf_puts(&text, i ? "; " : "");
-        tell_cycle(g, &plan->knots[i], &text);
-    }
-    if (told < plan->knot_count)
-        buf_printf(&text, "; and %u more", plan->knot_count - told);
-    err_set(err, "cycle", "Circular dependency detected: %s", text.data);
-    buf_free(&text);
-    return -1;
-}
-
-/* ---- the whole ---- */
-
-int graph_solve(const struct graph *g, struct graph_plan *plan, struct err *err)
-{
-    *plan = (struct graph_plan){0};
-    plan->order = xmalloc(((size_t)g->names.count + 1) * sizeof *plan->order);
-    plan->waves = xmalloc(((size_t)g->names.count + 1) * sizeof *plan->waves);
-    if (make_waves(g, NULL, ORDERING, plan))
-        return 0;
-    uint8_t *dropped = choose_dropped(g);
-    bool solved = make_waves(g, dropped, ORDERING, plan);
-    if (solved)
-        list_dropped(g, dropped, plan);
-    free(dropped);
-    if (solved)
-        return 0;
-    find_knots(g, plan);
-    return cycle_error(g, plan, err);
-}
-
-void graph_plan_close(struct graph_plan *plan)
-{
-    for (uint32_t i = 0; i < plan->knot_count; i++) {
-        free(plan->knots[i].members);
-        free(plan->knots[i].cycle);
-        free(plan->knots[i].cut);
-    }
-    free(plan->knots);
-    free(plan->order);
-    free(plan->waves);
-    free(plan->dropped);
-    *plan = (struct graph_plan){0};
-}
-
 uint32_t *graph_reach(const struct graph *g, const uint32_t *from, uint32_t count, unsigned mask,
                       bool backwards, uint32_t *ret_count)
 {
-    struct rows rows = make_rows(g, mask, NULL, backwards);
+    struct graph_rows rows = graph_rows_make(g, mask, NULL, backwards, NULL);
     uint8_t *seen = xcalloc(g->names.count, 1);
     uint32_t *reached = xmalloc((size_t)g->names.count * sizeof *reached);
     uint32_t tail = 0;
@@ -466,7 +219,7 @@ uint32_t *graph_reach(const struct graph *g, const uint32_t *from, uint32_t coun
                 reached[tail++] = rows.to[i];
             }
     names_sort(&g->names, reached, tail);
-    rows_free(&rows);
+    graph_rows_free(&rows);
     free(seen);
     *ret_count = tail;
     return reached;

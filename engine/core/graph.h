@@ -13,11 +13,14 @@
 #include <stdint.h>
 
 struct err;
+struct names_token;
 
 enum graph_type { GRAPH_REQUIRED, GRAPH_OPTIONAL, GRAPH_SOFT, GRAPH_CIRCULAR };
 
 #define GRAPH_MASK(type) (1u << (type)) /* sets of edge types */
+#define GRAPH_ALL 15u                   /* of all four types */
 #define GRAPH_NONE UINT32_MAX           /* no node */
+#define GRAPH_MAX_EDGES 0x80000000u
 
 struct graph_edge {
     uint32_t from, to; /* the dependent, its dependency */
@@ -28,17 +31,41 @@ struct graph;
 struct graph *graph_new(void);
 void graph_free(struct graph *g); /* NULL is fine */
 
-/* The node of that name, made if there is none. */
+/* The node of that name, made if there is none. GRAPH_NONE: the graph is full (4 GiB of names). */
 uint32_t graph_add(struct graph *g, const char *name, size_t len);
+
+/* The same for many names at once, which is faster: see names_add_all(). False: full. */
+bool graph_add_all(struct graph *g, struct names_token *tokens, uint32_t count);
 
 /* The node of that name, or GRAPH_NONE. */
 uint32_t graph_find(const struct graph *g, const char *name, size_t len);
 
-/* Both ends must be nodes. An edge that is there already changes nothing. */
-void graph_link(struct graph *g, uint32_t from, uint32_t to, enum graph_type type);
+/* Whether that number is a node's. It is, from graph_add() to graph_remove(). */
+bool graph_has(const struct graph *g, uint32_t node);
 
-uint32_t graph_count(const struct graph *g);
+/* Takes away the node and its edges, in a time that grows with the edges of the whole graph. Adding
+ * the name again gives the same number; the name's few bytes stay until then. */
+void graph_remove(struct graph *g, uint32_t node);
+
+/* Both ends must be nodes. An edge that is there already changes nothing. False: the graph is full.
+ */
+bool graph_link(struct graph *g, uint32_t from, uint32_t to, enum graph_type type);
+
+/* Takes away the edges between the two whose type is in `mask`; returns how many there were. */
+uint32_t graph_unlink(struct graph *g, uint32_t from, uint32_t to, unsigned mask);
+
+uint32_t graph_count(const struct graph *g);                  /* of nodes */
+uint32_t graph_size(const struct graph *g);                   /* every node's number is below it */
 const char *graph_name(const struct graph *g, uint32_t node); /* valid until the next graph_add() */
+
+uint32_t *graph_nodes(const struct graph *g); /* all, by name; the caller frees them */
+
+/* The edges (those at one node, or with GRAPH_NONE all), each once, by name; the caller frees them.
+ */
+uint32_t *graph_edges(const struct graph *g, uint32_t touching, uint32_t *ret_count);
+
+/* Sorts edges by name and takes out repeats; returns how many are left. */
+uint32_t graph_sort_edges(const struct graph *g, uint32_t *edges, uint32_t count);
 
 /* A strongly connected component of required edges. Everything in it is owned by the plan. */
 struct graph_knot {
@@ -60,6 +87,7 @@ struct graph_plan {
     uint32_t wave_count;
     uint32_t *dropped; /* owned: optional and soft edges that order nothing, by name */
     uint32_t dropped_count;
+    uint8_t *unordering;      /* owned: of each edge, whether it was dropped; NULL: none was */
     struct graph_knot *knots; /* owned; only after a failure */
     uint32_t knot_count;
 };
@@ -68,6 +96,19 @@ struct graph_plan {
  * there are knots and no order. */
 int graph_solve(const struct graph *g, struct graph_plan *plan, struct err *err);
 void graph_plan_close(struct graph_plan *plan);
+
+/* The longest chain of nodes each of which waits for the one before: over required and optional
+ * edges that were not dropped. */
+struct graph_chain {
+    uint32_t *nodes; /* owned; the first one needs nothing */
+    uint32_t count;
+    double length; /* of its nodes' seconds, or `count` */
+};
+
+/* By number of nodes, or by `seconds` of each node number (not negative). Of equals the one whose
+ * last name comes first. The plan must be solved. The caller frees ret->nodes. */
+void graph_critical(const struct graph *g, const struct graph_plan *plan, const double *seconds,
+                    struct graph_chain *ret);
 
 /* An edge by the number that a plan gives. */
 struct graph_edge graph_edge_at(const struct graph *g, uint32_t edge, enum graph_type *ret_type);

@@ -1,8 +1,12 @@
 #include "core/mem.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE ((size_t)2 * 1024 * 1024)
 
 static void *checked(void *block)
 {
@@ -16,6 +20,32 @@ void *xmalloc(size_t size) { return checked(malloc(size ? size : 1)); }
 void *xcalloc(size_t count, size_t size)
 {
     return checked(calloc(count ? count : 1, size ? size : 1));
+}
+
+static void *malloc_huge(size_t size)
+{
+    if (size < 2 * HUGE_PAGE || size > SIZE_MAX / 2)
+        return xmalloc(size);
+    size = (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    void *block = checked(aligned_alloc(HUGE_PAGE, size));
+    madvise(block, size, MADV_HUGEPAGE); /* a wish: nothing depends on it */
+    return block;
+}
+
+void *xcalloc_huge(size_t count, size_t size)
+{
+    if (size && count > SIZE_MAX / size)
+        abort();
+    return memset(malloc_huge(count * size), 0, count * size);
+}
+
+void *xgrow_huge(void *old, size_t len, size_t size)
+{
+    void *block = malloc_huge(size);
+    if (len)
+        memcpy(block, old, len);
+    free(old);
+    return block;
 }
 
 void *xrealloc(void *old, size_t size) { return checked(realloc(old, size ? size : 1)); }

@@ -5,6 +5,11 @@
 
 void *xmalloc(size_t size);
 void *xcalloc(size_t count, size_t size);
+/* As xcalloc(), in huge pages where that is big enough: for tables that are read all over.
+ * free() it. */
+void *xcalloc_huge(size_t count, size_t size);
+/* A block of that kind, `old` (that it frees) grown from its first `len` bytes to `size`. */
+void *xgrow_huge(void *old, size_t len, size_t size);
 void *xrealloc(void *old, size_t size);
 void *xreallocarray(void *old, size_t count, size_t size);
 char *xstrdup(const char *text);                 /* NULL gives NULL */

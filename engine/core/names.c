@@ -1,9 +1,15 @@
 #include "core/names.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
+
+#define MAX_TEXT UINT32_MAX
+#define BATCH 64u       /* lookups in flight: more than a processor can wait for at once */
+#define AHEAD 16u       /* names fetched early while all are read */
+#define RADIX_FROM 256u /* names from which on a radix sort is faster */
 
 void names_init(struct names *t)
 {
@@ -19,18 +25,37 @@ void names_close(struct names *t)
     free(t->slots);
 }
 
+/* Up to eight bytes, of which some may be read twice. */
+static uint64_t load_word(const char *bytes, size_t len)
+{
+    uint64_t word = 0;
+    uint32_t low, high;
+    if (len >= 8) {
+        memcpy(&word, bytes, 8);
+        return word;
+    }
+    if (len >= 4) {
+        memcpy(&low, bytes, 4);
+        memcpy(&high, bytes + len - 4, 4);
+        return (uint64_t)high << 32 | low;
+    }
+    for (size_t i = 0; i < len; i++)
+        word = word << 8 | (unsigned char)bytes[i];
+    return word;
+}
+
+static uint64_t mix(uint64_t h, uint64_t word)
+{
+    h = (h ^ word) * 0xff51afd7ed558ccdu;
+    return h ^ h >> 32;
+}
+
 static uint32_t hash_name(const char *name, size_t len)
 {
     uint64_t h = len * 0x9e3779b97f4a7c15u;
-    while (len) {
-        uint64_t word = 0;
-        size_t part = len < 8 ? len : 8;
-        memcpy(&word, name, part);
-        h = (h ^ word) * 0xff51afd7ed558ccdu;
-        h ^= h >> 32;
-        name += part;
-        len -= part;
-    }
+    for (size_t at = 0; at + 8 < len; at += 8)
+        h = mix(h, load_word(name + at, 8));
+    h = len > 8 ? mix(h, load_word(name + len - 8, 8)) : mix(h, load_word(name, len));
     return (uint32_t)(h ^ h >> 29);
 }
 
@@ -43,8 +68,7 @@ static struct names_slot *find_slot(const struct names *t, const char *name, siz
         struct names_slot *s = &t->slots[i];
         if (!s->number)
             return s;
-        if (s->hash == hash && names_len(t, s->number - 1) == len &&
-            memcmp(names_text(t, s->number - 1), name, len) == 0)
+        if (s->hash == hash && s->len == len && memcmp(t->text + s->at, name, len) == 0)
             return s;
     }
 }
@@ -54,7 +78,7 @@ static void grow_slots(struct names *t)
     uint32_t old_count = t->slot_count;
     struct names_slot *old = t->slots;
     t->slot_count = 2 * old_count;
-    t->slots = xcalloc(t->slot_count, sizeof *t->slots);
+    t->slots = xcalloc_huge(t->slot_count, sizeof *t->slots);
     for (uint32_t i = 0; i < old_count; i++) {
         if (!old[i].number)
             continue;
@@ -66,11 +90,13 @@ static void grow_slots(struct names *t)
     free(old);
 }
 
-static void append(struct names *t, const char *name, size_t len)
+static bool append(struct names *t, const char *name, size_t len)
 {
+    if (len >= MAX_TEXT - t->text_len)
+        return false;
     if (t->text_len + len + 1 > t->text_cap) {
         t->text_cap = 2 * (t->text_len + len + 1);
-        t->text = xrealloc(t->text, t->text_cap);
+        t->text = xgrow_huge(t->text, t->text_len, t->text_cap);
     }
     if (t->count == t->cap) {
         t->cap = t->cap ? 2 * t->cap : 32;
@@ -80,7 +106,8 @@ static void append(struct names *t, const char *name, size_t len)
         memcpy(t->text + t->text_len, name, len);
     t->text[t->text_len + len] = '\0';
     t->text_len += len + 1;
-    t->at[++t->count] = t->text_len;
+    t->at[++t->count] = (uint32_t)t->text_len;
+    return true;
 }
 
 uint32_t names_find(const struct names *t, const char *name, size_t len)
@@ -89,23 +116,57 @@ uint32_t names_find(const struct names *t, const char *name, size_t len)
     return s->number ? s->number - 1 : NAMES_NONE;
 }
 
-uint32_t names_add(struct names *t, const char *name, size_t len)
+static uint32_t add_hashed(struct names *t, const char *name, size_t len, uint32_t hash)
 {
-    uint32_t hash = hash_name(name, len);
     struct names_slot *s = find_slot(t, name, len, hash);
     if (s->number)
         return s->number - 1;
-    append(t, name, len);
-    *s = (struct names_slot){.hash = hash, .number = t->count};
+    if (!append(t, name, len))
+        return NAMES_NONE;
+    *s = (struct names_slot){hash, t->count, t->at[t->count - 1], (uint32_t)len};
     if (t->count > t->slot_count / 2)
         grow_slots(t);
     return t->count - 1;
 }
 
+uint32_t names_add(struct names *t, const char *name, size_t len)
+{
+    return add_hashed(t, name, len, hash_name(name, len));
+}
+
+/* Each pass asks for the memory that the next one reads. */
+static void prefetch(const struct names *t, struct names_token *tokens, uint32_t count)
+{
+    uint32_t mask = t->slot_count - 1;
+    for (uint32_t i = 0; i < count; i++) {
+        tokens[i].hash = hash_name(tokens[i].text, tokens[i].len);
+        __builtin_prefetch(&t->slots[tokens[i].hash & mask]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct names_slot *s = &t->slots[tokens[i].hash & mask];
+        if (s->hash == tokens[i].hash)
+            __builtin_prefetch(t->text + s->at);
+    }
+}
+
+bool names_add_all(struct names *t, struct names_token *tokens, uint32_t count)
+{
+    for (; count; tokens += BATCH < count ? BATCH : count, count -= BATCH < count ? BATCH : count) {
+        uint32_t part = BATCH < count ? BATCH : count;
+        prefetch(t, tokens, part);
+        for (uint32_t i = 0; i < part; i++) {
+            tokens[i].number = add_hashed(t, tokens[i].text, tokens[i].len, tokens[i].hash);
+            if (tokens[i].number == NAMES_NONE)
+                return false;
+        }
+    }
+    return true;
+}
+
 /* ---- sorting ---- */
 
 struct key {
-    uint64_t head; /* the first bytes of the name, so that most comparisons stop here */
+    uint64_t head; /* eight bytes of the name, so that most comparisons stop here */
     uint32_t number;
 };
 
@@ -117,25 +178,92 @@ static int compare_keys(const void *a, const void *b, void *names)
     return names_compare(names, x->number, y->number);
 }
 
-static uint64_t head_of(const struct names *t, uint32_t number)
+/* The eight bytes after the first `skip`, the first the weightiest. */
+static uint64_t head_of(const struct names *t, uint32_t number, size_t skip)
 {
-    const char *name = names_text(t, number);
-    size_t len = names_len(t, number);
+    const char *name = names_text(t, number) + skip;
+    size_t len = names_len(t, number) - skip;
     uint64_t head = 0;
+    if (len >= 8) {
+        memcpy(&head, name, 8);
+        return be64toh(head);
+    }
     for (size_t i = 0; i < 8; i++)
         head = head << 8 | (i < len ? (unsigned char)name[i] : 0);
     return head;
+}
+
+/* The number of bytes with which all the names begin. */
+static size_t shared_start(const struct names *t, const uint32_t *numbers, uint32_t count)
+{
+    const char *first = names_text(t, numbers[0]);
+    size_t shared = names_len(t, numbers[0]);
+    for (uint32_t i = 1; i < count && shared; i++) {
+        if (i + AHEAD < count)
+            __builtin_prefetch(names_text(t, numbers[i + AHEAD]));
+        const char *name = names_text(t, numbers[i]);
+        for (size_t k = 0; k < shared; k++)
+            if (name[k] != first[k])
+                shared = k;
+    }
+    return shared;
+}
+
+/* One pass of a radix sort, by the byte at `shift`. False if that byte is the same in all. */
+static bool sort_by_byte(const struct key *from, struct key *to, uint32_t count, int shift)
+{
+    uint32_t at[256] = {0}, sum = 0;
+    for (uint32_t i = 0; i < count; i++)
+        at[from[i].head >> shift & 255]++;
+    if (at[from[0].head >> shift & 255] == count)
+        return false;
+    for (int byte = 0; byte < 256; byte++) {
+        uint32_t here = at[byte];
+        at[byte] = sum;
+        sum += here;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        to[at[from[i].head >> shift & 255]++] = from[i];
+    return true;
+}
+
+/* Sorts by head alone; returns the block that holds the result. */
+static struct key *sort_by_head(struct key *keys, struct key *other, uint32_t count)
+{
+    for (int shift = 0; shift < 64; shift += 8)
+        if (sort_by_byte(keys, other, count, shift)) {
+            struct key *swap = keys;
+            keys = other;
+            other = swap;
+        }
+    return keys;
+}
+
+/* Names with the same head still stand in no order. */
+static void sort_ties(const struct names *t, struct key *keys, uint32_t count)
+{
+    for (uint32_t from = 0, to; from < count; from = to) {
+        for (to = from + 1; to < count && keys[to].head == keys[from].head;)
+            to++;
+        if (to - from > 1)
+            qsort_r(keys + from, to - from, sizeof *keys, compare_keys, (void *)t);
+    }
 }
 
 void names_sort(const struct names *t, uint32_t *numbers, uint32_t count)
 {
     if (count < 2)
         return;
-    struct key *keys = xmalloc(count * sizeof *keys);
+    bool big = count >= RADIX_FROM;
+    size_t skip = shared_start(t, numbers, count);
+    struct key *keys = xmalloc((big ? 2 : 1) * (size_t)count * sizeof *keys), *sorted = keys;
     for (uint32_t i = 0; i < count; i++)
-        keys[i] = (struct key){head_of(t, numbers[i]), numbers[i]};
-    qsort_r(keys, count, sizeof *keys, compare_keys, (void *)t);
+        keys[i] = (struct key){head_of(t, numbers[i], skip), numbers[i]};
+    if (big)
+        sort_ties(t, sorted = sort_by_head(keys, keys + count, count), count);
+    else
+        qsort_r(keys, count, sizeof *keys, compare_keys, (void *)t);
     for (uint32_t i = 0; i < count; i++)
-        numbers[i] = keys[i].number;
+        numbers[i] = sorted[i].number;
     free(keys);
 }

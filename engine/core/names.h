@@ -2,6 +2,7 @@
  *
  * One block of text and one hash table, so that a million names are three allocations. */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -10,21 +11,35 @@
 
 struct names_slot {
     uint32_t hash, number; /* number + 1; 0: empty */
+    uint32_t at, len;      /* of the name in text: here too, to wait for memory once less */
 };
 
 struct names {
     char *text; /* owned: every name, each with its NUL */
     size_t text_len, text_cap;
-    size_t *at; /* owned: count + 1 positions in text */
+    uint32_t *at; /* owned: count + 1 positions in text */
     uint32_t count, cap;
     struct names_slot *slots; /* owned: open addressing, at most half full */
     uint32_t slot_count;      /* a power of two */
 };
 
+/* A name to look up together with others. */
+struct names_token {
+    const char *text; /* borrowed */
+    uint32_t len;
+    uint32_t hash;   /* written by names_add_all() */
+    uint32_t number; /* the answer */
+};
+
 void names_init(struct names *t);
 void names_close(struct names *t);
 
-uint32_t names_add(struct names *t, const char *name, size_t len); /* without NUL bytes in it */
+/* Names hold no NUL bytes. NAMES_NONE: the table is full, with 4 GiB of text. */
+uint32_t names_add(struct names *t, const char *name, size_t len);
+
+/* The same for many at once: a lookup is three waits for memory, and these overlap. False: full. */
+bool names_add_all(struct names *t, struct names_token *tokens, uint32_t count);
+
 uint32_t names_find(const struct names *t, const char *name, size_t len); /* or NAMES_NONE */
 void names_sort(const struct names *t, uint32_t *numbers, uint32_t count);
 

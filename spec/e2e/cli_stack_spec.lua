@@ -123,6 +123,8 @@ describe("a valid stack", function()
     local graph = core.json.decode((good { "graph", "--json" }))
     assert.same({ "app", "extra", "web" }, graph.nodes)
     assert.same({ from = "app", to = "extra", type = "optional" }, graph.edges[1])
+    assert.same({ "extra", "app" }, graph.critical)
+    assert.same({}, graph.dropped)
   end)
 
   it("is shown merged, without its secrets", function()
@@ -178,6 +180,14 @@ describe("graph --edges", function()
     code, _, err = sorted("a b c")
     assert.equal(3, code)
     assert.truthy(err:find('"c" has no partner', 1, true))
+  end)
+
+  it("escapes what DOT and Mermaid would read as their own", function()
+    local input = 'a"<b> c\\d'
+    local _, dot = orrery { "graph", "--edges", "-", "--dot", input = input }
+    assert.truthy(dot:find([["c\\d" -> "a\"<b>";]], 1, true), dot)
+    local _, mermaid = orrery { "graph", "--edges", "-", "--mermaid", input = input }
+    assert.truthy(mermaid:find('["a#quot;#lt;b#gt;"]', 1, true), mermaid)
   end)
 
   it("says which file cannot be read", function()

@@ -7,6 +7,7 @@ local core = require "orrery.core"
 local CLASSES = {
   ["orrery.backend"] = "discovery.Backend",
   ["orrery.check"] = "check.Handle",
+  ["orrery.graph.handle"] = "graph.Graph",
   ["orrery.health"] = "check.Health",
   ["orrery.http.out"] = "http.Out",
   ["orrery.http.request"] = "http.Request",
@@ -70,7 +71,7 @@ local function make_one_of_each(dir)
   local out <close> = server:accept():stream(200)
   assert.equal(200, client:join(10))
   assert(core.process.spawn { argv = { "true" } }):wait()
-  core.graph.solve { nodes = { "a" } }
+  core.graph.new():solve()
   return { watch, lock, signals, notify, check, backend, out,
     core.check.health(), core.task.queue() }
 end

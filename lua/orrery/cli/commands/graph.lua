@@ -1,48 +1,10 @@
 local core = require "orrery.core"
-local file = core.file
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
 
-local MAX_BYTES = 64 * 1024 * 1024
-local CHUNK = 65536
-local BREATH = 50000 -- words between two waits, so that a big graph is no runaway
-
-local function read_input()
-  local parts = {}
-  for part in function() return io.read(CHUNK) end do
-    parts[#parts + 1] = part
-    if #parts > MAX_BYTES // CHUNK then
-      session.fail(session.UNHEALTHY, "the input is longer than %d bytes", MAX_BYTES)
-    end
-  end
-  return table.concat(parts)
-end
-
-local function read_text(path)
-  if path == "-" then return read_input() end
-  local text, message = file.read(path, {max = MAX_BYTES})
-  return text or session.fail(session.UNHEALTHY, message)
-end
-
---- Pairs as tsort reads them: "a b" means a comes before b, "a a" only names a.
-local function read_edges(path)
-  local nodes, edges, seen, count, from = {}, {}, {}, 0, nil
-  for word in read_text(path):gmatch("%S+") do
-    count = count + 1
-    if count % BREATH == 0 then core.time.sleep(0) end
-    if not seen[word] then
-      seen[word] = true
-      nodes[#nodes + 1] = word
-    end
-    if from and from ~= word then
-      edges[#edges + 1] = {from = word, to = from, type = "required"}
-    end
-    from = not from and word or nil
-  end
-  if from then
-    session.fail(session.INVALID, "%s: an odd number of words: %q has no partner", path, from)
-  end
-  return {nodes = nodes, edges = edges}
+local function refuse(message, code)
+  local exit = (code == "invalid" or code == "cycle") and session.INVALID
+  session.fail(exit or session.UNHEALTHY, "%s", message)
 end
 
 local function quoted(name)
@@ -65,12 +27,16 @@ end
 
 local ARROWS = {optional = "-. optional .->", soft = "-. soft .->", circular = "== circular ==>"}
 
+local ENTITIES = {
+  ["#"] = "#35;", ['"'] = "#quot;", ["<"] = "#lt;", [">"] = "#gt;", ["&"] = "#amp;",
+}
+
 --- Mermaid names are ids with a label, for `-` and words such as `end` mean something to it.
 local function mermaid(graph)
   local lines, ids = {"graph LR"}, {}
   for i, node in ipairs(graph.nodes) do
     ids[node] = "n" .. i
-    lines[#lines + 1] = ('  n%d["%s"]'):format(i, (node:gsub('"', "#quot;")))
+    lines[#lines + 1] = ('  n%d["%s"]'):format(i, (node:gsub('[#"<>&]', ENTITIES)))
   end
   for _, edge in ipairs(graph.edges) do
     lines[#lines + 1] = ("  %s %s %s"):format(ids[edge.from], ARROWS[edge.type] or "-->",
@@ -93,26 +59,63 @@ local function text(graph, order)
   return lines
 end
 
-local function as_json(graph, solved)
+local function as_json(graph, plan, critical)
   local waves = {}
-  for i, wave in ipairs(solved.waves) do waves[i] = ui.list(wave) end
+  for i, wave in ipairs(plan.waves) do waves[i] = ui.list(wave) end
   return {
-    nodes = ui.list(graph.nodes), edges = ui.list(graph.edges), order = ui.list(solved.order),
-    waves = ui.list(waves), stop = ui.list(solved.stop),
+    nodes = ui.list(graph.nodes), edges = ui.list(graph.edges), order = ui.list(plan.order),
+    waves = ui.list(waves), stop = ui.list(plan.stop), dropped = ui.list(plan.dropped),
+    critical = ui.list(critical.path),
   }
 end
 
-local function print_graph(options, graph, solved)
-  if options.json then return ui.json(as_json(graph, solved)) end
-  local lines
-  if options.dot then
-    lines = dot(graph)
-  elseif options.mermaid then
-    lines = mermaid(graph)
-  else
-    lines = options.edges and solved.order or text(graph, solved.order)
+--- What a box says below the name of its service.
+local function details(stack)
+  local lines = {}
+  for name, service in pairs(stack and stack.services or {}) do
+    local words = {}
+    if service.type ~= "process" and service.type ~= name then words[1] = service.type end
+    if service.external then words[#words + 1] = "external" end
+    if service.oneshot then words[#words + 1] = "oneshot" end
+    if service.port then words[#words + 1] = ":" .. service.port end
+    lines[name] = #words > 0 and table.concat(words, "  ") or nil
   end
-  if #lines > 0 then ui.out("%s", table.concat(lines, "\n")) end
+  return lines
+end
+
+local function svg(graph, plan, critical, stack)
+  local picture, message = require("orrery.graph_svg").render(graph, plan, {
+    title = stack and stack.name, critical = critical.path, details = details(stack),
+  })
+  return picture or session.fail(session.UNHEALTHY, "%s", message)
+end
+
+local function print_lines(lines)
+  if #lines > 0 then ui.write(table.concat(lines, "\n") .. "\n") end
+end
+
+--- `handle` holds the same graph as `graph`.
+local function print_graph(options, graph, handle, stack)
+  local plan, message, code = handle:solve()
+  if not plan then refuse(message, code) end
+  if options.dot then return print_lines(dot(graph)) end
+  if options.mermaid then return print_lines(mermaid(graph)) end
+  if options.svg then return ui.write(svg(graph, plan, handle:critical(), stack)) end
+  if options.json then return ui.json(as_json(graph, plan, handle:critical())) end
+  print_lines(text(graph, plan.order))
+end
+
+--- A file of pairs. Its plain answer is never a table, so that millions of pairs are no matter.
+local function print_file(options)
+  local handle <close>, message, code = core.graph.read(options.edges)
+  if not handle then refuse(message, code) end
+  if options.dot or options.mermaid or options.svg or options.json then
+    return print_graph(options, {nodes = handle:nodes(), edges = handle:edges()}, handle)
+  end
+  local lines
+  lines, message, code = handle:lines()
+  if not lines then refuse(message, code) end
+  ui.write(lines)
 end
 
 return {
@@ -120,6 +123,7 @@ return {
   group = "prepare",
   summary = "show the dependency graph",
   options = {
+    {name = "svg", summary = "a picture; needs no other program"},
     {name = "dot", summary = "for Graphviz"},
     {name = "mermaid", summary = "for Mermaid"},
     {name = "edges", value = "FILE",
@@ -127,18 +131,14 @@ return {
         .. "`a b` means a comes before b"},
     {name = "json", summary = "print JSON"},
   },
-  exits = {"0    shown", "1    FILE cannot be read", "2    wrong usage",
-    "3    the stack is invalid, or the pairs have a cycle"},
-  example = "orrery -f simple-pds graph --dot | dot -Tsvg > graph.svg",
+  exits = {"0    shown", "1    FILE cannot be read, or is too big for a picture",
+    "2    wrong usage", "3    the stack or FILE is invalid, or has a cycle"},
+  example = "orrery -f simple-pds graph --svg > graph.svg",
   run = function(ctx)
-    local graph
-    if ctx.options.edges then
-      graph = read_edges(ctx.options.edges)
-    else
-      graph = require("orrery.edges").spec(session.stack(ctx))
-    end
-    local solved, message = core.graph.solve(graph)
-    if not solved then session.fail(session.INVALID, message) end
-    print_graph(ctx.options, graph, solved)
+    if ctx.options.edges then return print_file(ctx.options) end
+    local stack = session.stack(ctx)
+    local graph = require("orrery.edges").spec(stack)
+    local handle <close> = core.graph.new(graph)
+    print_graph(ctx.options, graph, handle, stack)
   end,
 }

@@ -1,0 +1,211 @@
+#include "bind/graph_handle.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "bind/bind.h"
+#include "bind/graph_values.h"
+#include "core/graph.h"
+
+#define HANDLE "orrery.graph.handle"
+
+static struct graph *check_graph(lua_State *L)
+{
+    struct graph *g = bind_handle(L, 1, HANDLE);
+    if (!g)
+        luaL_error(L, "the graph is closed");
+    return g;
+}
+
+/* The node at `arg`: its name, or the number that add_node gave. GRAPH_NONE: it is not there. */
+static uint32_t check_node(lua_State *L, const struct graph *g, int arg)
+{
+    if (lua_type(L, arg) == LUA_TNUMBER) {
+        lua_Integer number = luaL_checkinteger(L, arg);
+        bool known = number >= 1 && number <= graph_size(g) && graph_has(g, (uint32_t)number - 1);
+        return known ? (uint32_t)number - 1 : GRAPH_NONE;
+    }
+    size_t len;
+    const char *name = luaL_checklstring(L, arg, &len);
+    return graph_find(g, name, len);
+}
+
+static int fail_missing(lua_State *L, int arg)
+{
+    lua_pushnil(L);
+    lua_pushfstring(L, "'%s' is not in the graph", lua_tostring(L, arg));
+    lua_pushliteral(L, "not_found");
+    return 3;
+}
+
+/* A type at `arg`, or -1 if there is none. */
+static int opt_type(lua_State *L, int arg)
+{
+    if (lua_isnoneornil(L, arg))
+        return -1;
+    int type = graph_find_type(luaL_checkstring(L, arg));
+    luaL_argcheck(L, type >= 0, arg, "must be one of required, optional, soft, circular");
+    return type;
+}
+
+/* ---- building ---- */
+
+static int l_add_node(lua_State *L)
+{
+    struct graph *g = check_graph(L);
+    size_t len;
+    luaL_checktype(L, 2, LUA_TSTRING);
+    lua_settop(L, 2);
+    const char *name = graph_check_name(L, "name", 1, &len);
+    uint32_t node = graph_add(g, name, len);
+    if (node == GRAPH_NONE)
+        return luaL_error(L, "more names than a graph can hold");
+    lua_pushinteger(L, (lua_Integer)node + 1);
+    return 1;
+}
+
+static int l_add_edge(lua_State *L)
+{
+    struct graph *g = check_graph(L);
+    uint32_t from = check_node(L, g, 2), to = check_node(L, g, 3);
+    int type = opt_type(L, 4);
+    if (from == GRAPH_NONE || to == GRAPH_NONE)
+        return fail_missing(L, from == GRAPH_NONE ? 2 : 3);
+    if (!graph_link(g, from, to, type < 0 ? GRAPH_REQUIRED : (enum graph_type)type))
+        return luaL_error(L, "more edges than a graph can hold");
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int l_remove_node(lua_State *L)
+{
+    struct graph *g = check_graph(L);
+    uint32_t node = check_node(L, g, 2);
+    if (node == GRAPH_NONE)
+        return fail_missing(L, 2);
+    graph_remove(g, node);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int l_remove_edge(lua_State *L)
+{
+    struct graph *g = check_graph(L);
+    uint32_t from = check_node(L, g, 2), to = check_node(L, g, 3);
+    int type = opt_type(L, 4);
+    if (from == GRAPH_NONE || to == GRAPH_NONE)
+        return fail_missing(L, from == GRAPH_NONE ? 2 : 3);
+    if (graph_unlink(g, from, to, type < 0 ? GRAPH_ALL : GRAPH_MASK(type)) == 0) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "'%s' has no %s%sedge to '%s'", graph_name(g, from),
+                        type < 0 ? "" : graph_type_names[type], type < 0 ? "" : " ",
+                        graph_name(g, to));
+        lua_pushliteral(L, "not_found");
+        return 3;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* ---- looking ---- */
+
+static int l_solve(lua_State *L) { return graph_answer_plan(L, graph_new_work(L, check_graph(L))); }
+
+static int answer_reached(lua_State *L, bool backwards)
+{
+    struct graph *g = check_graph(L);
+    lua_settop(L, 3);
+    return graph_answer_reached(L, graph_new_work(L, g), 2, backwards);
+}
+
+static int l_needs(lua_State *L) { return answer_reached(L, false); }
+
+static int l_dependents(lua_State *L) { return answer_reached(L, true); }
+
+static int l_critical(lua_State *L)
+{
+    struct graph *g = check_graph(L);
+    lua_settop(L, 2);
+    return graph_answer_critical(L, graph_new_work(L, g), 2);
+}
+
+static int l_nodes(lua_State *L)
+{
+    struct graph_work *w = graph_new_work(L, check_graph(L));
+    w->plan.order = graph_nodes(w->graph);
+    graph_push_names(L, w->graph, w->plan.order, graph_count(w->graph));
+    return 1;
+}
+
+static int l_edges(lua_State *L)
+{
+    struct graph *g = check_graph(L);
+    uint32_t touching = lua_isnoneornil(L, 2) ? GRAPH_NONE : check_node(L, g, 2);
+    if (!lua_isnoneornil(L, 2) && touching == GRAPH_NONE)
+        return fail_missing(L, 2);
+    struct graph_work *w = graph_new_work(L, g);
+    uint32_t count;
+    w->plan.dropped = graph_edges(g, touching, &count);
+    graph_push_edges(L, g, w->plan.dropped, count);
+    return 1;
+}
+
+static int l_len(lua_State *L)
+{
+    lua_pushinteger(L, graph_count(check_graph(L)));
+    return 1;
+}
+
+static size_t lines_length(const struct graph_work *w)
+{
+    size_t length = 0;
+    for (uint32_t i = 0; i < graph_count(w->graph); i++)
+        length += strlen(graph_name(w->graph, w->plan.order[i])) + 1;
+    return length;
+}
+
+static int l_lines(lua_State *L)
+{
+    struct graph_work *w = graph_new_work(L, check_graph(L));
+    if (graph_solve(w->graph, &w->plan, &w->err) < 0)
+        return graph_push_cycles(L, w);
+    luaL_Buffer text;
+    size_t length = lines_length(w);
+    char *at = luaL_buffinitsize(L, &text, length);
+    for (uint32_t i = 0; i < graph_count(w->graph); i++) {
+        at = stpcpy(at, graph_name(w->graph, w->plan.order[i]));
+        *at++ = '\n';
+    }
+    luaL_pushresultsize(&text, length);
+    return 1;
+}
+
+static int l_close(lua_State *L)
+{
+    struct graph **handle = luaL_checkudata(L, 1, HANDLE);
+    graph_free(*handle);
+    *handle = NULL;
+    return 0;
+}
+
+static const luaL_Reg graph_methods[] = {{"add_node", l_add_node},
+                                         {"add_edge", l_add_edge},
+                                         {"remove_node", l_remove_node},
+                                         {"remove_edge", l_remove_edge},
+                                         {"solve", l_solve},
+                                         {"needs", l_needs},
+                                         {"dependents", l_dependents},
+                                         {"critical", l_critical},
+                                         {"nodes", l_nodes},
+                                         {"edges", l_edges},
+                                         {"lines", l_lines},
+                                         {"close", l_close},
+                                         {"__len", l_len},
+                                         {"__close", l_close},
+                                         {"__gc", l_close},
+                                         {NULL, NULL}};
+
+void graph_push_handle(lua_State *L, struct graph *graph)
+{
+    *bind_new_handle(L, HANDLE, graph_methods) = graph;
+}
