@@ -9,7 +9,7 @@ local function own_record(stack, i)
   local service = i.service
   return { service = service.name, id = i.id, node = stack.node, address = i.address, port = i.port,
     scheme = service.scheme, did = i.did, tags = service.tags or {}, meta = service.meta or {},
-    status = i.health, source = "stack" }
+    status = i.health, source = "stack", outputs = i.outputs }
 end
 
 --- What other stacks registered, read once.

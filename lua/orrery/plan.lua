@@ -27,6 +27,7 @@ end
 local function until_text(stack, target)
   if target.oneshot then return "done" end
   local checked = stack.coordination.enableHealthChecks and target.readyWhen ~= "started"
+  if checked and target.readyWhen ~= "check" then return "ready" end
   return checked and "healthy" or "running"
 end
 

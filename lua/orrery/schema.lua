@@ -4,7 +4,7 @@
 -- A node: {type, doc} and, by type,
 --   string   enum, later (values a later version will know), pattern + says, secret (may be one)
 --   number, integer, seconds   min, max, above (exclusive)
---   boolean, any, mode (octal text -> integer), signal
+--   boolean, any, mode (octal text -> integer), signal, function (in Lua stacks)
 --   list     of
 --   map      of, keys = {pattern, says}, listed_by (its list form; a plain string is that field)
 --   object   fields, later (known keys that no version implements yet), finish (see shorthand.lua)
@@ -62,6 +62,13 @@ local ANY_NAME = { pattern = "^[^%c]+$", max = 255, says = "use printable charac
 
 local COMMAND = node("either", "a program and its arguments, or a line for the shell",
   { of = { text("a line for the shell", { argv = true }), ARGV }, expects = "a string or a list" })
+
+local FUNCTION = node("function", "a function of a Lua stack")
+
+local HOOK = node("either", "a command or a function around its life", {
+  of = { ARGV, FUNCTION, node("object", "a hook with its own deadline", { fields = {
+    command = ARGV, run = FUNCTION, timeout = seconds("that it may take", { above = 0 }) } }) },
+  expects = "a list, a function, or a table with command (or run) and timeout" })
 
 local STATUS = node("either", 'a status, a range such as "200-299", or a list of them', {
   of = { integer("a status", 100, 599),
@@ -234,15 +241,20 @@ M.service = node("object", "a named part of the stack", {
     limits = node("map", "resource limits: nofile, core ...",
       { default = {}, keys = { pattern = "^[a-z]+$", max = 16, says = "a name such as nofile" },
         of = integer("the limit", 0, math.maxinteger) }),
-    readyWhen = enum({ "check", "started" }, "what makes it ready", { later = later("notify") }),
+    readyWhen = node("either", "its check, READY=1 by sd_notify, that it runs, " ..
+      "or a plain text in a line of its output", {
+      of = { enum({ "check", "notify", "started" }, "what makes it ready"),
+        text("a line with this text", { pattern = "^log:.", max = 1028,
+          says = 'use "log:" and a text' }) },
+      expects = '"check", "notify", "started" or "log:<text>"' }),
     logs = node("object", "its log file", { fields = {
       maxBytes = integer("rotated at this size", 4096, 1 << 40),
       keep = integer("old files kept", 0, 1000),
     } }),
-    hooks = node("object", "commands around its life", {
-      default = {},
-      later = later("afterStart beforeStop afterStop"),
-      fields = { beforeStart = ARGV } }),
+    hooks = node("object", "commands around its life", { default = {}, fields = {
+      timeout = seconds("that a hook may take (60)", { above = 0 }),
+      beforeStart = HOOK, afterStart = HOOK, onHealthy = HOOK, onUnhealthy = HOOK,
+      beforeStop = HOOK, afterStop = HOOK } }),
     restart = node("object", "what happens when it ends", { default = {}, fields = {
       policy = enum({ "always", "on-failure", "never" },
         "when it is started again (always; on-failure for a oneshot)"),

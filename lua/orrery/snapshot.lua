@@ -20,7 +20,8 @@ local function instance_view(i)
   return {
     id = i.id, pid = i.pid, address = i.address, port = i.port, url = i.url,
     desired = i.desired, state = i.state, health = i.health, flags = flags_of(i),
-    reason = i.reason, message = i.health_message, since = i.since, restarts = i.restarts,
+    reason = i.reason, message = i.health_message or i.status, status = i.status,
+    since = i.since, restarts = i.restarts,
     exit = i.exit and i.exit.message, checks = checks,
   }
 end

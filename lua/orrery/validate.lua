@@ -45,6 +45,7 @@ end
 local EXPECTS = {
   string = "a string", number = "a number", integer = "a whole number",
   seconds = "a number of seconds",
+  ["function"] = "a function (only a Lua stack can have one)",
   boolean = "true or false", list = "a list", map = "a table of names", object = "a table of names",
   mode = 'octal text such as "0640"', any = "a value",
 }
@@ -132,6 +133,11 @@ local TRUTH = { ["true"] = true, ["false"] = false }
 function readers.boolean(ctx, node, value, path)
   if ctx.coerce and TRUTH[value] ~= nil then value = TRUTH[value] end
   if type(value) ~= "boolean" then return mismatch(ctx, node, value, path) end
+  return value
+end
+
+readers["function"] = function(ctx, node, value, path)
+  if type(value) ~= "function" then return mismatch(ctx, node, value, path) end
   return value
 end
 
@@ -292,6 +298,8 @@ local function accepts(ctx, node, value)
       and (not node.pattern or value:find(node.pattern) ~= nil)
   elseif node.type == "integer" then
     return kind == "number" or (ctx.coerce and tonumber(value) ~= nil)
+  elseif node.type == "function" then
+    return kind == "function"
   elseif node.type == "list" then
     return kind == "table" and M.is_list(value)
   end

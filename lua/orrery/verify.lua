@@ -316,8 +316,10 @@ end
 -- ---- secrets in command lines ----
 
 local function argv_lists(service)
-  local lists = { exec = service.exec, ["hooks.beforeStart"] = service.hooks.beforeStart,
-    ["stop.command"] = service.stop.command }
+  local lists = { exec = service.exec, ["stop.command"] = service.stop.command }
+  for name, hook in pairs(service.hooks) do
+    if type(hook) == "table" then lists["hooks." .. name] = hook.command or hook end
+  end
   for name, check in pairs(service.healthChecks) do
     lists["healthChecks." .. name .. ".command"] = check.command
   end

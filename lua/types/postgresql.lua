@@ -10,6 +10,7 @@ return {
   url = "postgresql://${user}:${password | url_encode}@${address}:${port}/${databases | first}",
   env = { PGUSER = "${user}", PGPASSWORD = "${password}" },
   hooks = {
+    timeout = 300, -- making a cluster takes a while on a slow disk
     beforeStart = {
       "sh", "-c", "exec \"$0\" \"$1\" $2", "${dir.package}/pg-init", "${dir.data}/cluster",
       "${databases | join(\" \")}", -- one word each: pg-init takes plain names only

@@ -2,7 +2,8 @@ require "support"
 local schema = require "orrery.schema"
 
 local KINDS = { string = true, number = true, integer = true, seconds = true, boolean = true,
-  any = true, mode = true, list = true, map = true, object = true, either = true }
+  any = true, mode = true, list = true, map = true, object = true, either = true,
+  ["function"] = true }
 
 --- Calls visit(node, path) for every node once.
 local function walk(node, path, visit, seen)

@@ -119,9 +119,27 @@ end
 
 local function field_names() return suggest.names(OTHERS) end
 
+--- What a oneshot published. nil, and no problem, if the field is none of those.
+local function published(self, name, record, field)
+  local service = self.stack.services[name]
+  if not (service and service.oneshot) or type(field) ~= "string" then return nil end
+  local outputs = record and record.outputs
+  local value = outputs and outputs[field]
+  if value ~= nil then return value end
+  if OTHERS[field] or not field:find("^[%a_][%w_]*$") then return nil end
+  if not outputs then
+    return failure(("the %s of '%s' is not known yet: its run has not succeeded"):format(field,
+      name), true)
+  end
+  return failure(("'%s' published no '%s'%s"):format(name, field,
+    suggest.hint(field, suggest.names(outputs))))
+end
+
 --- A view of the service `name` with what `record` (or nil) says of it.
 function M.view(self, name, record)
   return values.view(function(field)
+    local value, problem = published(self, name, record, field)
+    if value ~= nil or problem then return value, problem end
     if not OTHERS[field] then
       return failure(("'%s' has no field '%s'%s"):format(name, tostring(field),
         suggest.hint(tostring(field), field_names())))

@@ -10,6 +10,7 @@ local gate = require "orrery.supervisor.gate"
 local health = require "orrery.supervisor.health"
 local instances_of = require "orrery.supervisor.instances"
 local machine = require "orrery.supervisor.machine"
+local ready = require "orrery.supervisor.ready"
 
 local M = {}
 
@@ -147,12 +148,15 @@ local actions = {}
 function actions.wait(_, i)
   i.waiting_since = core.time.monotonic()
   i.exit, i.start_error, i.spawned, i.again, i.failed_live, i.live = nil, nil, nil, nil, nil, nil
+  i.failed_why = nil
 end
 
 function actions.start(sup, i)
   i.generation = i.generation + 1
   i.exit, i.start_error, i.spawned, i.again, i.foreign = nil, nil, nil, nil, nil
   i.started_at = core.time.monotonic()
+  i.ready, i.status = nil, nil
+  i.waits_for_word = sup.checks_on and ready.says(i.service) and ready.missing(i.service) or nil
   i.waits_for_check = sup.checks_on and i.service.readyWhen ~= "started"
     and health.has_ready(sup, i)
   sup.driver.start(sup, i, teller(sup, i))
@@ -170,6 +174,12 @@ end
 
 function actions.stop_failed(sup, i)
   i.failed_live = true
+  actions.stop(sup, i)
+end
+
+--- It never said that it is ready.
+function actions.stop_unready(sup, i)
+  i.failed_live, i.failed_why = true, i.reason
   actions.stop(sup, i)
 end
 
@@ -202,11 +212,43 @@ function facts.start_error(_, i, fact)
   i.foreign = fact.foreign
 end
 
+--- What a oneshot has published is known now: who waits for a value looks again.
+local function publish(sup, i, values)
+  i.outputs = values
+  for _, other in ipairs(sup.instances) do
+    if other.pending and other.state == "backoff" then
+      other.next_start = core.time.monotonic()
+      sup.touched[other] = true
+    end
+  end
+end
+
 function facts.exited(sup, i, fact)
   health.close(i)
   end_healthy(i)
   i.exit, i.pid = fact, nil
+  if fact.outputs then publish(sup, i, fact.outputs) end
   set_health(sup, i, "unknown", fact.message)
+end
+
+--- It says itself that it is ready.
+function facts.ready(sup, i, fact)
+  if i.ready then return end
+  i.ready = fact.message
+  emit(sup, i, "notify", { reason = fact.message })
+end
+
+--- It says what it is doing; or somebody else did in its name.
+function facts.says(sup, i, fact)
+  if fact.status == i.status and not fact.refused then return end
+  i.status = fact.status or i.status
+  emit(sup, i, "notify", { reason = fact.refused or fact.status })
+end
+
+--- A hook ended: {name, ok, message}.
+function facts.hook(sup, i, fact)
+  emit(sup, i, "hook", { hook = fact.name, to = fact.ok and "done" or "failed",
+    reason = fact.message })
 end
 
 --- A check changed its mind: {name, state, message, latency}.
@@ -328,7 +370,7 @@ local function take(sup, fact)
     return
   end
   local i = sup.by_id[fact.id]
-  if not i or i.generation ~= fact.generation then return end
+  if not i or (i.generation ~= fact.generation and fact.kind ~= "hook") then return end
   facts[fact.kind](sup, i, fact)
   touch_around(sup, i)
 end
@@ -348,6 +390,8 @@ local function step(sup, i)
     if transition.action then actions[transition.action](sup, i) end
   end
   update_flags(sup, i, world)
+  local serves = i.state == "running" and gate.serves(i, sup.checks_on)
+  if sup.driver.healthy then sup.driver.healthy(i, serves) end
 end
 
 --- Those that something happened to, in start order; none is marked afterwards.
@@ -397,6 +441,7 @@ end
 local function all_stopped(sup)
   for _, i in ipairs(sup.instances) do
     if i.desired == "up" or i.state ~= "stopped" then return false end
+    if sup.driver.busy and sup.driver.busy(i) then return false end
   end
   return true
 end

@@ -2,6 +2,7 @@
 -- depends on whom, which edges a cycle forbids.
 local core = require "orrery.core"
 local health = require "orrery.supervisor.health"
+local outputs = require "orrery.supervisor.outputs"
 local replicas = require "orrery.replicas"
 
 local M = {}
@@ -13,6 +14,7 @@ function M.adopt(i, stack, service, copy)
   i.budget = service.dependencyTimeout or stack.coordination.dependencyTimeout
   i.address, i.port = service.address, replicas.port(service, copy)
   i.ports, i.dirs = replicas.ports(service, copy), replicas.dirs(service, copy)
+  i.outputs = service.oneshot and (i.outputs or outputs.load(stack, service.name)) or nil
   i.unchecked = not health.has_ready(nil, i) -- running is all that can be asked of it
   return i
 end

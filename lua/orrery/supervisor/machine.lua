@@ -12,6 +12,7 @@
 --   spawned    the driver reported the instance as started
 --   start_error {message, foreign, fatal, pending}  the driver could not start it
 --   exit       {code | signal, message}  it ended
+--   ready      what it said itself to be ready; waits_for_word: what it has not said yet
 --   failures   how often in a row it failed; next_start is when backoff ends
 --   health     "unknown" "passing" "failing" "flapping"
 --   live       false once a check of role live failed
@@ -77,6 +78,11 @@ function states.starting(i, world)
   if i.again then return to("stopping", "restart was asked for", "stop") end
   if not i.spawned then return nil end
   if i.oneshot then return nil end
+  if i.waits_for_word and not i.ready then
+    return world.budget_over and to("stopping", ("not ready within %g s: %s")
+      :format(i.budget, i.waits_for_word), "stop_unready") or nil
+  end
+  if i.ready then return to("running", "ready: " .. i.ready) end
   if not i.waits_for_check then return to("running", "started") end
   if i.health == "passing" then return to("running", "ready") end
   if world.budget_over then
@@ -106,7 +112,7 @@ function states.stopping(i, world)
   if not ended then return nil end
   if i.desired == "down" then return to("stopped", ended.message) end
   if i.held then return to("stopped", i.held) end
-  if i.failed_live then return fails(i, "its live check failed", world) end
+  if i.failed_live then return fails(i, i.failed_why or "its live check failed", world) end
   return to("waiting", "stopped, to start again", "wait")
 end
 

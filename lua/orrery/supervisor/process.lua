@@ -4,14 +4,16 @@
 -- `exited`. An external or embedded service has no process: it starts and ends at once.
 local core = require "orrery.core"
 local environment = require "orrery.supervisor.environment"
+local hooks = require "orrery.supervisor.hooks"
+local outputs = require "orrery.supervisor.outputs"
 local problem_of = require "orrery.problem"
+local ready = require "orrery.supervisor.ready"
 local render = require "orrery.render"
 
 local file, process, task = core.file, core.process, core.task
 
 local M = {}
 
-local HOOK_TIMEOUT = 300
 local LAST_LINE = 1000 -- bytes of it that are shown
 
 local function start_error(message, fields)
@@ -44,23 +46,6 @@ local function render_error(problems)
   return start_error(problem_of.line(problems), { fatal = not pending, pending = pending })
 end
 
-local function run_hook(rendered, env, user)
-  local hook = rendered.hooks and rendered.hooks.beforeStart
-  if not hook then return true end
-  local result, err = process.run({ argv = hook, env = env, cwd = rendered.cwd, user = user,
-    timeout = HOOK_TIMEOUT })
-  if not result then return nil, "hooks.beforeStart: " .. err end
-  if result.timedOut then
-    return nil, ("hooks.beforeStart: still running after %d s, and was ended"):format(HOOK_TIMEOUT)
-  end
-  if result.code ~= 0 then
-    local said = result.stderr ~= "" and result.stderr or result.stdout
-    return nil, ("hooks.beforeStart (%s): exited with code %s: %s")
-      :format(hook[1], result.code or result.signal, said:sub(-1000))
-  end
-  return true
-end
-
 --- Whether the port is free; else why not, naming who has it.
 local function port_problem(i)
   if not i.port then return nil end
@@ -73,8 +58,8 @@ local function port_problem(i)
     .. "services.%s.port to a free port"):format(i.port, bind, who, i.service.name)
 end
 
---- Everything before the process itself: folders, files, hook, port. Returns the rendered service
--- and its environment; or nil and the fact that tells why not.
+--- Everything before its hooks and the process itself: folders, files, port. Returns the rendered
+-- service and its environment; or nil and the fact that tells why not.
 local function prepare(driver, i)
   local service = i.service
   local ok, err = environment.check_user(service)
@@ -95,21 +80,41 @@ local function prepare(driver, i)
   if not env then return nil, start_error(err, { fatal = true }) end
   local taken = port_problem(i)
   if taken then return nil, start_error(taken, { fatal = true, foreign = taken }) end
-  ok, err = run_hook(rendered, env, environment.user_of(service))
-  if not ok then return nil, start_error(err) end
   return rendered, nil, env
 end
 
 --- What became of the process when the guard has died: it has ended it.
 local LOST = { signal = "KILL" }
 
-local function watch_exit(run, tell)
+--- What a oneshot that succeeded has published; a failure if that cannot be taken.
+local function collect(driver, i, run, fact)
+  if not (run.output and fact.ok) then return end
+  local values, err = outputs.collect(driver.stack, i.service.name, run.output)
+  if values then fact.outputs = values
+  else fact.ok, fact.message = false, "it succeeded, but " .. err end
+end
+
+--- Hooks that nobody waits for: of an end that nobody asked for.
+local function queue_last_hooks(run, tell)
+  if run.healthy then hooks.add(run.hooks, run, "onUnhealthy", tell) end
+  run.healthy = false
+  hooks.add(run.hooks, run, "afterStop", tell)
+end
+
+local function watch_exit(driver, i, run, tell)
   local status = run.process:wait() or LOST
   run.ended = true
-  tell({ kind = "exited", ok = status.code == 0, code = status.code, signal = status.signal,
-    message = run.ender and (run.killed or "stopped")
-      or describe(status, run.process:tail(1)[1]) })
+  if run.socket then run.socket:close() end
+  local fact = { kind = "exited", ok = status.code == 0, code = status.code,
+    signal = status.signal, message = run.ender and (run.killed or "stopped")
+      or describe(status, run.process:tail(1)[1]) }
+  collect(driver, i, run, fact)
+  if not run.ender then queue_last_hooks(run, tell)
+  elseif not run.kill then hooks.perform_and_tell(run.hooks, run, "afterStop", tell) end
+  tell(fact)
 end
+
+local function mark_of(driver, i) return driver.stack.dirs.state .. "#" .. i.id end
 
 local function spawn(driver, i, rendered, env)
   local service = i.service
@@ -121,7 +126,7 @@ local function spawn(driver, i, rendered, env)
   return process.spawn({ argv = argv, env = env, cwd = rendered.cwd,
     user = environment.user_of(service), group = service.group, umask = service.umask,
     limits = service.limits, deathSignal = service.stop.signal,
-    instance = driver.stack.dirs.state .. "#" .. i.id,
+    instance = mark_of(driver, i), expect = ready.text_of(service),
     log = { path = driver.stack.dirs.logs .. "/" .. i.id .. ".log",
       maxBytes = service.logs and service.logs.maxBytes,
       keep = service.logs and service.logs.keep } })
@@ -137,7 +142,41 @@ local function started(driver, i, rendered, pid)
     url = shown and (shown.publicUrl or shown.url) }
 end
 
+--- What the process alone gets: where to say that it is ready, and where to publish. Or nil and why
+-- not.
+local function own_environment(driver, i, run)
+  local env = {}
+  for name, value in pairs(run.env) do env[name] = value end
+  local err
+  run.socket, env.NOTIFY_SOCKET, err = ready.open(driver.stack, i.service, i.id, run.user)
+  if err then return nil, err end
+  if i.oneshot then
+    run.output, err = outputs.prepare(driver.stack, i.id, run.user)
+    if not run.output then return nil, err end
+    env.ORRERY_OUTPUT = run.output
+  end
+  return env
+end
+
+local function launch(driver, i, run, tell, env)
+  run.spawning = true
+  local child, err, code = spawn(driver, i, run.rendered, env)
+  run.spawning = false
+  if not child then
+    if run.socket then run.socket:close() end
+    return tell(start_error(err, { fatal = code == "not_found" or code == "denied" }))
+  end
+  run.process, run.shown.pid = child, child.pid
+  task.spawn(watch_exit, driver, i, run, tell)
+  tell(started(driver, i, run.rendered, child.pid))
+  ready.follow(i.service, child, run.socket, mark_of(driver, i), tell)
+  hooks.add(run.hooks, run, "afterStart", tell)
+  if run.kill then child:kill() end
+  if run.stop then M.stop(driver, i, tell) end
+end
+
 local function start(driver, i, run, tell)
+  hooks.drain(run.hooks)
   local rendered, problem, env = prepare(driver, i)
   if not rendered then return tell(problem) end
   run.rendered, run.env, run.user = rendered, env, environment.user_of(i.service)
@@ -148,17 +187,12 @@ local function start(driver, i, run, tell)
     return tell(start_error(("services.%s has no exec, and its type '%s' gives none")
       :format(i.service.name, i.service.type), { fatal = true }))
   end
-  run.spawning = true
-  local child, err, code = spawn(driver, i, rendered, env)
-  run.spawning = false
-  if not child then
-    return tell(start_error(err, { fatal = code == "not_found" or code == "denied" }))
-  end
-  run.process = child
-  task.spawn(watch_exit, run, tell)
-  tell(started(driver, i, rendered, child.pid))
-  if run.kill then child:kill() end
-  if run.stop then M.stop(driver, i, tell) end
+  local ok, err = hooks.perform(run.hooks, run, "beforeStart")
+  if not ok then return tell(start_error(err)) end
+  local own
+  own, err = own_environment(driver, i, run)
+  if not own then return tell(start_error(err, { fatal = true })) end
+  launch(driver, i, run, tell, own)
 end
 
 --- Runs the stop command as the service; true if it did its work.
@@ -172,9 +206,11 @@ local function run_stop_command(run, stop)
   core.log.warn(("stop.command of %s: %s; it gets %s instead"):format(run.id, err, stop.signal))
 end
 
---- Signals (or runs the stop command), waits for the deadline, kills. The exit itself is told by
--- watch_exit.
-local function end_process(run, stop)
+--- Runs beforeStop, signals (or runs the stop command), waits for the deadline, kills. The exit
+-- itself is told by watch_exit.
+local function end_process(run, stop, tell)
+  hooks.clear(run.hooks)
+  hooks.perform_and_tell(run.hooks, run, "beforeStop", tell)
   local deadline = core.time.monotonic() + stop.timeout
   if not (stop.command and run_stop_command(run, stop)) then run.process:signal(stop.signal) end
   if run.process:wait(math.max(deadline - core.time.monotonic(), 0)) then return end
@@ -193,7 +229,7 @@ function M.stop(_, i, tell)
   local run = i.run
   if run.process then
     if not run.ended and not run.ender then
-      run.ender = task.spawn(end_process, run, i.service.stop)
+      run.ender = task.spawn(end_process, run, i.service.stop, tell)
     end
   elseif run.spawning then
     run.stop = true
@@ -209,7 +245,10 @@ function M.new(stack, context, shown)
   local driver = { stack = stack, context = context, shown = shown }
 
   function driver.start(_, i, tell)
-    local run = { id = i.id }
+    local run = { id = i.id, dir = stack.dir, group = i.service.group, tell = tell,
+      hooks = i.run and i.run.hooks or hooks.new(),
+      shown = { id = i.id, service = i.service.name, address = i.address, port = i.port,
+        dirs = i.dirs } }
     i.run = run
     run.starter = task.spawn(function()
       local ok, err = xpcall(start, debug.traceback, driver, i, run, tell)
@@ -225,8 +264,22 @@ function M.new(stack, context, shown)
     local run = i.run
     if not run then return end
     run.kill = true -- if it is being started
+    hooks.kill(run.hooks)
     if run.process and not run.ended then run.process:kill() end
   end
+
+  --- The instance serves, or serves no more: runs the hook for it.
+  function driver.healthy(i, healthy)
+    local run = i.run
+    if not run or run.ender or run.ended or (run.healthy or false) == healthy then return end
+    run.healthy = healthy
+    if run.process then
+      hooks.add(run.hooks, run, healthy and "onHealthy" or "onUnhealthy", run.tell)
+    end
+  end
+
+  --- Whether a hook still runs that nobody waits for.
+  function driver.busy(i) return i.run ~= nil and hooks.busy(i.run.hooks) end
 
   --- Ends instance i, whatever it does; returns when it has ended. Waits.
   function driver.halt(i)
@@ -235,7 +288,8 @@ function M.new(stack, context, shown)
     run.stop = true
     if not run.process and not run.spawning then run.starter:cancel() end
     run.starter:join()
-    if run.process and not run.ended then end_process(run, i.service.stop) end
+    hooks.kill(run.hooks)
+    if run.process and not run.ended then end_process(run, i.service.stop, run.tell) end
     if run.process then run.process:wait() end
   end
 
