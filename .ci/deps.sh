@@ -5,10 +5,11 @@
 set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libcurl4-openssl-dev libyaml-dev
-  libjansson-dev libc-ares-dev libmicrohttpd-dev liblua5.4-dev"
+  libjansson-dev libc-ares-dev libmicrohttpd-dev liblua5.4-dev
+  libsystemd-dev"
 # npm installs the Node services; the rest compiles their one native module, where npm has no ready one.
 run="g++ make python3 ca-certificates curl"
-test="lua5.4 lua-busted lua-check clang-format postgresql"
+test="lua5.4 lua-busted lua-check clang-format postgresql systemd dbus"
 
 say() { echo "deps: $*" >&2; }
 
@@ -73,8 +74,19 @@ apt() { as_root apt-get -y -q -o Dpkg::Options::=--force-confold -o DPkg::Lock::
 
 update_lists() { with_progress "reading the package lists" apt update; }
 
+# libsystemd-dev wants the very version of its library: another would upgrade the machine's systemd.
+with_versions() {
+  have=$(dpkg-query -W -f '${Version}' libsystemd0 2>/dev/null || true)
+  for name; do
+    if [ "$name" = libsystemd-dev ] && apt-cache madison "$name" | grep -qF " $have "; then
+      name="$name=$have"
+    fi
+    echo "$name"
+  done
+}
+
 install_packages() {
-  with_progress "installing $# Debian packages" apt install --no-install-recommends "$@"
+  with_progress "installing $# Debian packages" apt install --no-install-recommends $(with_versions "$@")
 }
 
 lists_are_fresh() {

@@ -6,5 +6,6 @@
 KIND(command)
 KIND(file)
 KIND(http)
+KIND(systemd)
 KIND(tcp)
 #undef KIND

@@ -8,6 +8,7 @@ struct checks;
 struct err;
 struct guard;
 struct http_multi;
+struct systemd_link;
 
 enum io_log_level { IO_LOG_DEBUG, IO_LOG_INFO, IO_LOG_WARNING, IO_LOG_ERROR };
 
@@ -21,12 +22,13 @@ struct io_closer {
 struct io {
     uv_loop_t loop;
     struct io_closer *closers;
-    struct checks *checks;       /* owned: the executor, once there was a check */
-    struct guard *guard;         /* borrowed; NULL: the first process started forks one */
-    struct http_multi *http;     /* owned; NULL until the first request */
-    enum io_log_level log_level; /* lines below it are dropped */
-    int log_fd;                  /* standard error, or an owned file */
-    struct processes *processes; /* io/process.c */
+    struct checks *checks;        /* owned: the executor, once there was a check */
+    struct guard *guard;          /* borrowed; NULL: the first process started forks one */
+    struct http_multi *http;      /* owned; NULL until the first request */
+    enum io_log_level log_level;  /* lines below it are dropped */
+    int log_fd;                   /* standard error, or an owned file */
+    struct processes *processes;  /* io/process.c */
+    struct systemd_link *systemd; /* owned; NULL: none, or lost */
 };
 
 int io_init(struct io *io, struct guard *guard, struct err *err);

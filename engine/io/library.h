@@ -1,8 +1,9 @@
 /* library.h -- shared libraries that are loaded when they are first needed.
  *
  * libcurl and libmicrohttpd bring thirty-five libraries with them. Linked in, they would cost every
- * start 7 ms and every process, the guard too, 1 MiB; most commands need neither. Each is a table
- * of its functions, filled by name; io/libcurl.h and io/libmhd.h say which. */
+ * start 7 ms and every process, the guard too, 1 MiB; most commands need neither. libsystemd may
+ * not even be there. Each is a table of its functions, filled by name; io/libcurl.h, io/libmhd.h
+ * and io/libsystemd.h say which. */
 #pragma once
 #include <stddef.h>
 

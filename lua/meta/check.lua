@@ -1,7 +1,7 @@
 ---@meta
 error("a meta file cannot be required")
 
---- Health checks: http, tcp, command and file, on a schedule or once.
+--- Health checks: http, tcp, command, file and systemd, on a schedule or once.
 ---
 --- A verdict's message says why: `GET http://127.0.0.1:3000/xrpc/_health: connection refused`,
 --- `... answered 503, expected 200`, `exit code 2: no such database`. All times are seconds.
@@ -9,7 +9,7 @@ error("a meta file cannot be required")
 local check = {}
 
 ---@class orrery.check.spec
----@field strategy '"http"'|'"tcp"'|'"command"'|'"file"'
+---@field strategy '"http"'|'"tcp"'|'"command"'|'"file"'|'"systemd"'
 ---@field interval? number from the start of one try to the next, at least 0.01; 10 unless told
 ---@field timeout? number of one try; 30 unless told
 ---@field rise? integer passes in a row that make it passing; 1 unless told
@@ -51,6 +51,11 @@ local check = {}
 ---@field minSize? integer file: bytes
 ---@field writable? boolean file: by `user`, or by us
 ---@field minFree? integer file: free bytes on its file system
+---
+---@field unit? string systemd: "nginx.service"; "nginx" is the same. The system's systemd is asked
+---over D-Bus ($DBUS_SYSTEM_BUS_ADDRESS, else the usual socket), and a stopped unit is found too
+---@field expectedState? string|string[] systemd: "active" unless told, which a unit that reloads is
+---too; "inactive", "failed", "activating", "deactivating", "reloading", "maintenance", or a list
 
 ---@class orrery.check.tls
 ---@field ca? string a PEM file of authorities

@@ -75,15 +75,17 @@ local STATUS = node("either", 'a status, a range such as "200-299", or a list of
     text("a range", { pattern = "^%d%d%d%-%d%d%d$", says = 'a range such as "200-299"' }) },
   expects = 'a status or a range such as "200-299"' })
 
+local UNIT_STATE = enum({ "active", "reloading", "inactive", "failed", "activating", "deactivating",
+  "maintenance" }, "a unit's state")
+
 local FILE_OR_PATH = "a path the agent reads"
 
 M.check = node("object", "a health check", {
-  later = later("unit expectedState run options"),
+  later = later("run options"),
   fields = {
     enable = ENABLE,
     name = text("the check's name, in a list of checks"),
-    strategy = enum({ "http", "tcp", "command", "file" }, "how it is done",
-      { later = later("systemd") }),
+    strategy = enum({ "http", "tcp", "command", "file", "systemd" }, "how it is done"),
     role = enum({ "ready", "live", "report" },
       "ready gates dependents, live restarts, report only reports"),
     interval = seconds("between the starts of two tries", { min = 0.01, default = 10 }),
@@ -133,6 +135,11 @@ M.check = node("object", "a health check", {
     minSize = integer("file: its size in bytes", 0, math.maxinteger),
     writable = flag("file: the folder can be written to"),
     minFree = integer("file: free bytes on its file system", 0, math.maxinteger),
+    unit = text("systemd: the unit; .service unless it says what it is",
+      { pattern = "^[%w:_.@\\${}%-]+$", says = "the name of a unit, such as nginx.service" }),
+    expectedState = node("either", "systemd: the state, or several, that it may be in (active)", {
+      of = { UNIT_STATE, list(UNIT_STATE, "several") },
+      expects = "a state such as active, or a list of them" }),
   },
 })
 
@@ -143,6 +150,7 @@ M.check_keys = {
   tcp = later("host port send expect"),
   command = later("command expectedExit env cwd user"),
   file = later("user path contains maxAge minSize writable minFree"),
+  systemd = later("unit expectedState"),
 }
 
 M.dependency = node("object", "an edge of the graph", {

@@ -150,7 +150,7 @@ local function check_run(ctx, name, service)
   end
 end
 
-local NEEDS = { http = "endpoint", command = "command", file = "path" }
+local NEEDS = { http = "endpoint", command = "command", file = "path", systemd = "unit" }
 
 local function check_check(ctx, path, check, service)
   if not check.strategy then

@@ -397,6 +397,17 @@ describe("bad input", function()
       only(one "port = 80, healthCheck = { strategy = 'http' }"))
   end)
 
+  it("a systemd check without a unit, or with a state that no unit has", function()
+    assert.equal("services.a.healthChecks.ready.unit: is missing: a check by systemd needs it",
+      only(one "healthCheck = { strategy = 'systemd' }"))
+    assert.matches("^services.a.healthCheck.unit: .* the name of a unit, such as nginx",
+      only(one "healthCheck = { strategy = 'systemd', unit = 'a b' }"))
+    assert.matches("^services.a.healthCheck.expectedState",
+      only(one "healthCheck = { strategy = 'systemd', unit = 'x', expectedState = 'up' }"))
+    good(one "healthCheck = { strategy = 'systemd', unit = '${name}', expectedState = 'failed' }")
+    good(one "healthCheck = { strategy = 'systemd', unit = 'x', expectedState = {'active'} }")
+  end)
+
   it("a check's key that belongs to another strategy", function()
     assert.equal("services.a.healthChecks.ready.send: is for tcp checks; this one is http",
       only [[return { services = { a = { exec = {'x'}, port = 80,
@@ -411,8 +422,8 @@ describe("bad input", function()
     assert.matches("nodes: several nodes %(a, b%) are not supported yet",
       only "return { nodes = { a = {}, b = {} }, services = { a = { exec = {'x'} } } }",
         { node = "a" })
-    assert.matches('"systemd" is not supported yet',
-      (problems_of(one "healthCheck = { strategy = 'systemd' }"))[1])
+    assert.matches("%.options: is not supported yet",
+      (problems_of(one "healthCheck = { strategy = 'tcp', options = {} }"))[1])
   end)
 
   it("names that are not names", function()
