@@ -145,6 +145,10 @@ local function bench_sleeps()
   end)
 end
 
+local function bench_graph()
+  require "bench.graph" { row = row, say = say, run = run, work = WORK, orrery = ORRERY }
+end
+
 local function print_table()
   for _, line in ipairs(rows) do
     print(("%-48s %18s   %s"):format(line[1], line[2], line[3]))
@@ -152,7 +156,7 @@ local function print_table()
 end
 
 local failed = false
-for _, bench in ipairs { bench_version, bench_sleeps, bench_pds } do
+for _, bench in ipairs { bench_version, bench_graph, bench_sleeps, bench_pds } do
   local ok, message = pcall(bench)
   if not ok then
     failed = true
