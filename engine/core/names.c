@@ -7,6 +7,7 @@
 #include "core/mem.h"
 
 #define MAX_TEXT UINT32_MAX
+#define SHORT_NAME 16u  /* bytes that a key holds */
 #define BATCH 64u       /* lookups in flight: more than a processor can wait for at once */
 #define AHEAD 16u       /* names fetched early while all are read */
 #define RADIX_FROM 256u /* names from which on a radix sort is faster */
@@ -25,22 +26,27 @@ void names_close(struct names *t)
     free(t->slots);
 }
 
-/* Up to eight bytes, of which some may be read twice. */
+static uint64_t load_eight(const char *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, 8);
+    return le64toh(word);
+}
+
+/* Up to eight bytes, the first in the lowest bits. Some may be read twice, none beyond them. */
 static uint64_t load_word(const char *bytes, size_t len)
 {
     uint64_t word = 0;
     uint32_t low, high;
-    if (len >= 8) {
-        memcpy(&word, bytes, 8);
-        return word;
-    }
+    if (len >= 8)
+        return load_eight(bytes);
     if (len >= 4) {
         memcpy(&low, bytes, 4);
         memcpy(&high, bytes + len - 4, 4);
-        return (uint64_t)high << 32 | low;
+        return (uint64_t)le32toh(high) << 8 * (len - 4) | le32toh(low);
     }
     for (size_t i = 0; i < len; i++)
-        word = word << 8 | (unsigned char)bytes[i];
+        word |= (uint64_t)(unsigned char)bytes[i] << 8 * i;
     return word;
 }
 
@@ -50,25 +56,39 @@ static uint64_t mix(uint64_t h, uint64_t word)
     return h ^ h >> 32;
 }
 
-static uint32_t hash_name(const char *name, size_t len)
+static struct names_key key_of(const char *name, size_t len)
 {
-    uint64_t h = len * 0x9e3779b97f4a7c15u;
-    for (size_t at = 0; at + 8 < len; at += 8)
-        h = mix(h, load_word(name + at, 8));
-    h = len > 8 ? mix(h, load_word(name + len - 8, 8)) : mix(h, load_word(name, len));
-    return (uint32_t)(h ^ h >> 29);
+    struct names_key key = {.first = load_word(name, len)};
+    if (len > 16)
+        key.last = load_eight(name + len - 8);
+    else if (len > 8)
+        key.last = load_eight(name + len - 8) >> 8 * (16 - len);
+    uint64_t h = mix(mix(len, key.first), key.last);
+    for (size_t at = 8; at + 8 < len; at += 8)
+        h = mix(h, load_eight(name + at));
+    h ^= h >> 29;
+    key.hash = (uint32_t)h >> 1 | (uint32_t)(len > SHORT_NAME) << 31;
+    return key;
+}
+
+/* Names have no zero bytes, so short names with the same key are the same. */
+static bool is_named(const struct names *t, uint32_t number, const char *name, size_t len)
+{
+    return len <= SHORT_NAME ||
+           (names_len(t, number) == len && memcmp(names_text(t, number), name, len) == 0);
 }
 
 /* The slot of that name, or the empty one where it belongs. */
 static struct names_slot *find_slot(const struct names *t, const char *name, size_t len,
-                                    uint32_t hash)
+                                    const struct names_key *key)
 {
     uint32_t mask = t->slot_count - 1;
-    for (uint32_t i = hash & mask;; i = (i + 1) & mask) {
+    for (uint32_t i = key->hash & mask;; i = (i + 1) & mask) {
         struct names_slot *s = &t->slots[i];
         if (!s->number)
             return s;
-        if (s->hash == hash && s->len == len && memcmp(t->text + s->at, name, len) == 0)
+        if (s->hash == key->hash && s->first == key->first && s->last == key->last &&
+            is_named(t, s->number - 1, name, len))
             return s;
     }
 }
@@ -112,18 +132,19 @@ static bool append(struct names *t, const char *name, size_t len)
 
 uint32_t names_find(const struct names *t, const char *name, size_t len)
 {
-    const struct names_slot *s = find_slot(t, name, len, hash_name(name, len));
+    struct names_key key = key_of(name, len);
+    const struct names_slot *s = find_slot(t, name, len, &key);
     return s->number ? s->number - 1 : NAMES_NONE;
 }
 
-static uint32_t add_hashed(struct names *t, const char *name, size_t len, uint32_t hash)
+static uint32_t add_key(struct names *t, const char *name, size_t len, const struct names_key *key)
 {
-    struct names_slot *s = find_slot(t, name, len, hash);
+    struct names_slot *s = find_slot(t, name, len, key);
     if (s->number)
         return s->number - 1;
     if (!append(t, name, len))
         return NAMES_NONE;
-    *s = (struct names_slot){hash, t->count, t->at[t->count - 1], (uint32_t)len};
+    *s = (struct names_slot){key->first, key->last, key->hash, t->count};
     if (t->count > t->slot_count / 2)
         grow_slots(t);
     return t->count - 1;
@@ -131,35 +152,30 @@ static uint32_t add_hashed(struct names *t, const char *name, size_t len, uint32
 
 uint32_t names_add(struct names *t, const char *name, size_t len)
 {
-    return add_hashed(t, name, len, hash_name(name, len));
+    struct names_key key = key_of(name, len);
+    return add_key(t, name, len, &key);
 }
 
-/* Each pass asks for the memory that the next one reads. */
-static void prefetch(const struct names *t, struct names_token *tokens, uint32_t count)
+/* Asks for the slots of all before it reads any. */
+static bool add_batch(struct names *t, struct names_token *tokens, uint32_t count)
 {
-    uint32_t mask = t->slot_count - 1;
     for (uint32_t i = 0; i < count; i++) {
-        tokens[i].hash = hash_name(tokens[i].text, tokens[i].len);
-        __builtin_prefetch(&t->slots[tokens[i].hash & mask]);
+        tokens[i].key = key_of(tokens[i].text, tokens[i].len);
+        __builtin_prefetch(&t->slots[tokens[i].key.hash & (t->slot_count - 1)]);
     }
     for (uint32_t i = 0; i < count; i++) {
-        const struct names_slot *s = &t->slots[tokens[i].hash & mask];
-        if (s->hash == tokens[i].hash)
-            __builtin_prefetch(t->text + s->at);
+        tokens[i].number = add_key(t, tokens[i].text, tokens[i].len, &tokens[i].key);
+        if (tokens[i].number == NAMES_NONE)
+            return false;
     }
+    return true;
 }
 
 bool names_add_all(struct names *t, struct names_token *tokens, uint32_t count)
 {
-    for (; count; tokens += BATCH < count ? BATCH : count, count -= BATCH < count ? BATCH : count) {
-        uint32_t part = BATCH < count ? BATCH : count;
-        prefetch(t, tokens, part);
-        for (uint32_t i = 0; i < part; i++) {
-            tokens[i].number = add_hashed(t, tokens[i].text, tokens[i].len, tokens[i].hash);
-            if (tokens[i].number == NAMES_NONE)
-                return false;
-        }
-    }
+    for (uint32_t at = 0; at < count; at += BATCH)
+        if (!add_batch(t, tokens + at, count - at < BATCH ? count - at : BATCH))
+            return false;
     return true;
 }
 

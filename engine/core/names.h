@@ -9,9 +9,16 @@
 
 #define NAMES_NONE UINT32_MAX
 
+/* What a name is found by. Up to 16 bytes it is the whole name, so that the text need not be read.
+ */
+struct names_key {
+    uint64_t first, last; /* eight bytes each, filled up with zeros; never overlapping */
+    uint32_t hash;        /* its top bit tells whether the name is longer than 16 bytes */
+};
+
 struct names_slot {
+    uint64_t first, last;
     uint32_t hash, number; /* number + 1; 0: empty */
-    uint32_t at, len;      /* of the name in text: here too, to wait for memory once less */
 };
 
 struct names {
@@ -27,8 +34,8 @@ struct names {
 struct names_token {
     const char *text; /* borrowed */
     uint32_t len;
-    uint32_t hash;   /* written by names_add_all() */
-    uint32_t number; /* the answer */
+    uint32_t number;      /* the answer */
+    struct names_key key; /* written by names_add_all() */
 };
 
 void names_init(struct names *t);
@@ -37,7 +44,7 @@ void names_close(struct names *t);
 /* Names hold no NUL bytes. NAMES_NONE: the table is full, with 4 GiB of text. */
 uint32_t names_add(struct names *t, const char *name, size_t len);
 
-/* The same for many at once: a lookup is three waits for memory, and these overlap. False: full. */
+/* The same for many at once: a lookup is a wait for memory, and these overlap. False: full. */
 bool names_add_all(struct names *t, struct names_token *tokens, uint32_t count);
 
 uint32_t names_find(const struct names *t, const char *name, size_t len); /* or NAMES_NONE */

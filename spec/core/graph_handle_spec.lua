@@ -301,6 +301,23 @@ describe("many names", function()
     assert.same(expected, g:nodes())
   end
 
+  -- The table looks at the length and at eight bytes at either end first.
+  it("are told apart by any byte, at any length", function()
+    local g, count, numbers = graph.new(), 0, {}
+    for length = 1, 40 do
+      for at = 0, length do
+        local name = ("x"):rep(at - 1) .. (at > 0 and "y" or "") .. ("x"):rep(length - at)
+        local number = g:add_node(name)
+        count = count + 1
+        assert.is_nil(numbers[number], name)
+        numbers[number] = name
+      end
+    end
+    assert.equal(count, #g)
+    for number, name in pairs(numbers) do assert.equal(number, g:add_node(name)) end
+    assert.equal(count, #g)
+  end)
+
   -- Above 256 names another sort is used.
   it("are sorted as Lua sorts them, whatever they begin with", function()
     math.randomseed(3)
