@@ -23,10 +23,10 @@ local function open_socket(owner)
 end
 
 describe("process.notify_socket", function()
-  it("tells what systemd-notify sends, and whose process sent it", function()
+  it("tells what sd_notify sends, and whose process sent it", function()
     local socket, path = open_socket()
     local shell = assert(process.spawn { instance = "demo#web@a", env = { NOTIFY_SOCKET = path },
-      shell = "systemd-notify --ready --status='two words'; exit $?" })
+      shell = "python3 spec/support/notify.py READY=1 'STATUS=two words'; exit $?" })
     local message = assert(socket:next(10))
     assert.equal("READY=1\nSTATUS=two words", message.text)
     assert.equal(shell.pid, message.root)
@@ -39,7 +39,7 @@ describe("process.notify_socket", function()
   it("tells a stranger's message from the service's", function()
     local socket, path = open_socket()
     local other = assert(process.detach { argv = { "env", "NOTIFY_SOCKET=" .. path, "sh", "-c",
-      "systemd-notify READY=1; exec sleep 60" } })
+      "python3 spec/support/notify.py READY=1; exec sleep 60" } })
     local message = assert(socket:next(10))
     assert.is_nil(message.root)
     assert.is_nil(message.instance)

@@ -8,8 +8,10 @@ local function new_stack(services)
   counter = counter + 1
   local dir = support.tmp()
   local name = ("ready-%d-%d"):format(core.process.pid(), counter)
-  support.write(dir .. "/stack.lua", ("local DIR = %q\nreturn { name = %q, stateDir = DIR .. "
+  support.write(dir .. "/stack.lua", ("local DIR = %q\n"
+    .. "local NOTIFY = 'python3 ' .. DIR .. '/notify.py '\nreturn { name = %q, stateDir = DIR .. "
     .. "'/state', services = {\n%s\n} }"):format(dir, name, services))
+  assert(core.file.copy_tree(support.root .. "/spec/support/notify.py", dir .. "/notify.py"))
   core.file.chmod(dir, 511) -- services of another user write into it
   local function orrery(...)
     local arguments = { "-f", dir, ... }
@@ -52,8 +54,8 @@ describe("readyWhen", function()
   it("waits for READY=1, shows STATUS=, and holds dependents until then", function()
     with_stack([[
       web = { readyWhen = "notify", stop = { timeout = 5 }, exec = { "sh", "-c",
-        "systemd-notify --status='loading'; while ! [ -e " .. DIR .. "/go ]; do sleep 0.05; done; "
-        .. "echo ready > " .. DIR .. "/order; systemd-notify --ready --status='serving 3'; "
+        NOTIFY .. "STATUS=loading; while ! [ -e " .. DIR .. "/go ]; do sleep 0.05; done; "
+        .. "echo ready > " .. DIR .. "/order; " .. NOTIFY .. "READY=1 'STATUS=serving 3'; "
         .. "exec sleep 600" } },
       opener = { exec = { "sh", "-c", "sleep 0.3; touch " .. DIR .. "/go; exec sleep 600" } },
       user = { exec = { "sh", "-c", "echo user >> " .. DIR .. "/order; exec sleep 600" },
@@ -76,7 +78,7 @@ describe("readyWhen", function()
         exec = { "sleep", "600" } },
       liar = { exec = { "sh", "-c", "while ! [ -S " .. DIR .. "/state/run/notify/web@* ]; "
         .. "do sleep 0.05; done; NOTIFY_SOCKET=$(echo " .. DIR .. "/state/run/notify/web@*) "
-        .. "systemd-notify READY=1; exec sleep 600" } },
+        .. NOTIFY .. "READY=1; exec sleep 600" } },
     ]], function(orrery, _, code, text)
       assert.equal(1, code, text)
       local web = state_of(orrery).web

@@ -20,6 +20,7 @@ local function new(break_at)
   function driver.start(_, i, tell)
     asked[#asked + 1] = "start " .. i.service.name
     if i.service.name == break_at then error("a fault in the driver") end
+    driver["tell " .. i.service.name] = tell
     tell({ kind = "started", pid = 1 })
     if i.oneshot then tell({ kind = "exited", ok = true, code = 0, message = "done" }) end
   end
@@ -30,7 +31,7 @@ local function new(break_at)
   function driver.halt(i) asked[#asked + 1] = "halt " .. i.service.name end
   local sup = supervisor.new({ stack = loaded, plan = assert(plan.build(loaded)), driver = driver,
     log = events.new() })
-  return sup, core.task.spawn(supervisor.run, sup), asked
+  return sup, core.task.spawn(supervisor.run, sup), asked, driver
 end
 
 local function count(list, wanted)
@@ -97,11 +98,11 @@ describe("the supervisor", function()
   end)
 
   it("lives with a check that cannot be made: it fails, and says why", function()
-    local sup, running = new()
+    local sup, running, _, driver = new()
     supervisor.command(sup, "up")
     support.wait_until(function() return states(sup).three == "running" end)
     local one = sup.by_service.one[1]
-    supervisor.tell(sup, one.id, one.generation, { kind = "started", pid = 1,
+    driver["tell one"]({ kind = "started", pid = 1,
       checks = { ready = { strategy = "tcp", port = 99999, role = "ready" } } })
     support.wait_until(function() return one.health == "failing" end)
     assert.matches("bad check: port", one.health_message)

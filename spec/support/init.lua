@@ -139,10 +139,24 @@ function M.run(argv, options)
   return result.code, result.stdout, result.stderr, result
 end
 
+--- A copy of the program under test, installed where another user can run it.
+function M.program_for_others()
+  local dir = M.tmp()
+  assert(core.file.mkdir(dir .. "/share/orrery", "0755"))
+  for _, name in ipairs({ "lua", "profiles", "templates" }) do
+    assert(core.file.copy_tree(M.root .. "/" .. name, dir .. "/share/orrery/" .. name))
+  end
+  assert(core.file.mkdir(dir .. "/bin", "0755"))
+  assert(core.file.copy_tree(M.binary(), dir .. "/bin/orrery"))
+  assert(core.process.run({ argv = { "chmod", "-R", "a+rX", dir } }).code == 0)
+  return dir .. "/bin/orrery"
+end
+
 --- Runs `orrery` with the arguments in `arguments`; its named fields are the options of run().
 ---   local code, out, err = support.orrery { "-f", dir, "validate", timeout = 5 }
 function M.orrery(arguments)
-  local argv = table.pack(M.binary(), table.unpack(arguments))
+  local program = arguments.user and M.program_for_others() or M.binary()
+  local argv = table.pack(program, table.unpack(arguments))
   argv.n = nil
   return M.run(argv, arguments)
 end
