@@ -296,9 +296,10 @@ void check_fail(struct check *c, const char *format, ...)
 static void deadline(struct check *c)
 {
     const struct check_spec *spec = c->spec;
+    const char *awaited = spec->kind->awaits ? spec->kind->awaits(c->op) : NULL;
     spec->kind->cancel(c->op);
-    check_fail(c, "%s: timed out after %g s", spec->kind->subject(spec->prepared),
-               (double)spec->timeout_ms / 1000);
+    check_fail(c, "%s: timed out after %g s%s%s", spec->kind->subject(spec->prepared),
+               (double)spec->timeout_ms / 1000, awaited ? ": " : "", awaited ? awaited : "");
 }
 
 static void timer_fired(uv_timer_t *timer)

@@ -83,7 +83,14 @@ struct check_kind {
      * unless it is cancelled. `prepared` outlives the try. Returns what cancel() is given. */
     void *(*start)(struct io *io, const void *prepared, struct check *c);
     void (*cancel)(void *op);
+
+    /* What a try waits for, to be told at the deadline; NULL: nothing worth telling. May be NULL
+     * itself. */
+    const char *(*awaits)(const void *op);
 };
+
+/* For awaits(). */
+#define CHECK_AWAITS_NAME "no name server has told the address of its host"
 
 void check_pass(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void check_fail(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -91,6 +91,12 @@ static void http_try_cancel(void *op)
     free(t);
 }
 
+static const char *http_awaits(const void *op)
+{
+    const struct http_try *t = op;
+    return http_resolves(t->op) ? CHECK_AWAITS_NAME : NULL;
+}
+
 /* ---- options ---- */
 
 static void http_release(void *prepared)
@@ -241,4 +247,5 @@ const struct check_kind check_http = {
     .subject = http_subject,
     .start = http_try_start,
     .cancel = http_try_cancel,
+    .awaits = http_awaits,
 };

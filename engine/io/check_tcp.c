@@ -189,6 +189,12 @@ static void *tcp_start(struct io *io, const void *prepared, struct check *c)
     return t;
 }
 
+static const char *tcp_awaits(const void *op)
+{
+    const struct tcp_try *t = op;
+    return t->connecting && tcp_connect_resolves(t->connecting) ? CHECK_AWAITS_NAME : NULL;
+}
+
 /* ---- options ---- */
 
 static void tcp_release(void *prepared)
@@ -263,4 +269,5 @@ const struct check_kind check_tcp = {
     .subject = tcp_subject,
     .start = tcp_start,
     .cancel = tcp_stop,
+    .awaits = tcp_awaits,
 };

@@ -87,6 +87,8 @@ static void op_close(struct http_op *op)
 
 void http_cancel(struct http_op *op) { op_close(op); }
 
+bool http_resolves(const struct http_op *op) { return op->dns != NULL; }
+
 void http_stream_close(struct http_op *op) { op_close(op); }
 
 static const char *headers_of(struct http_op *op)

@@ -46,6 +46,7 @@ typedef void http_done_fn(void *data, const struct http_response *response, cons
 struct http_op *http_start(struct io *io, const struct http_request *request, http_done_fn *done,
                            void *data);
 void http_cancel(struct http_op *op);
+bool http_resolves(const struct http_op *op); /* the host's address is not known yet */
 
 /* ---- a body that is read line by line while it comes ----
  *

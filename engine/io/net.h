@@ -1,6 +1,7 @@
 /* net.h -- TCP: connecting without blocking the loop, and what this machine's ports are used for.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -16,6 +17,7 @@ typedef void tcp_connected_fn(void *data, int fd, const struct err *err);
 struct tcp_connect *tcp_connect_start(struct io *io, const char *host, uint16_t port,
                                       uint64_t timeout_ms, tcp_connected_fn *done, void *data);
 void tcp_connect_cancel(struct tcp_connect *op);
+bool tcp_connect_resolves(const struct tcp_connect *op); /* the host's address is not known yet */
 
 /* 0 if a server could listen there now; -1 with why not ("exists": somebody does). */
 int net_can_bind(const char *address, uint16_t port, struct err *err);

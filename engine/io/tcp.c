@@ -72,6 +72,8 @@ static void op_close(struct tcp_connect *op)
 
 void tcp_connect_cancel(struct tcp_connect *op) { op_close(op); }
 
+bool tcp_connect_resolves(const struct tcp_connect *op) { return op->dns != NULL; }
+
 static void fail(struct tcp_connect *op)
 {
     op->done(op->data, -1, &op->err);

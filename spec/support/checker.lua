@@ -25,10 +25,12 @@ local function command(verb, specs, env)
   return { "lua5.4", "spec/support/checker.lua", verb, json.encode(specs) }, full
 end
 
---- The verdicts of checks that are run one after the other.
-function M.run(specs, env)
+--- The verdicts of checks that are run one after the other; by a program in front, if one is given.
+function M.run(specs, env, before)
   local core = require "orrery.core"
-  local argv, full = command("run", specs, env)
+  local words, full = command("run", specs, env)
+  local argv = table.move(words, 1, #words, #(before or {}) + 1, table.move(before or {}, 1,
+    #(before or {}), 1, {}))
   local result = assert(core.process.run { argv = argv, env = full, cwd = ".", timeout = 60 })
   assert(result.code == 0, result.stdout .. result.stderr)
   local verdicts = {}

@@ -1,0 +1,162 @@
+local support = require "support"
+local checker = require "support.checker"
+local core = require "orrery.core"
+local servers = require "support.servers"
+local check = core.check
+
+local function contains(text, part)
+  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
+end
+
+-- The message of a failure that has come by `seconds`.
+local function fails_within(seconds, spec)
+  local begun = core.time.monotonic()
+  local verdict = assert(check.run(spec))
+  assert.is_false(verdict.ok, verdict.message)
+  local took = core.time.monotonic() - begun
+  assert.is_true(took < seconds, "took " .. took .. " s: " .. verdict.message)
+  return verdict.message
+end
+
+-- The message of a check that ran into its deadline.
+local function times_out(spec)
+  local begun = core.time.monotonic()
+  local message = fails_within(spec.timeout + 0.5, spec)
+  assert.is_true(core.time.monotonic() - begun >= spec.timeout - 0.01, message)
+  contains(message, ("timed out after %g s"):format(spec.timeout))
+  return message
+end
+
+describe("a check meets", function()
+  local server, folder, cert, http, https
+
+  setup(function()
+    local key
+    folder = os.tmpname()
+    os.remove(folder)
+    assert(core.file.mkdir(folder, "0700"))
+    cert, key = servers.certificate(folder, "pds.example.test")
+    server = servers.start("hostile_http.py", cert, key)
+    http = "http://127.0.0.1:" .. server.ports[1]
+    https = "https://127.0.0.1:" .. server.ports[2]
+  end)
+
+  teardown(function()
+    server.stop()
+    support.remove_tree(folder)
+  end)
+
+  local function get(url, more)
+    local spec = { strategy = "http", url = url, timeout = 5 }
+    for key, value in pairs(more or {}) do spec[key] = value end
+    return spec
+  end
+
+  local function tcp(more)
+    local spec = { strategy = "tcp", port = server.ports[1], timeout = 5 }
+    for key, value in pairs(more) do spec[key] = value end
+    return spec
+  end
+
+  it("a certificate for another name", function()
+    local url = https .. "/status/200"
+    local message = fails_within(2, get(url, { tls = { ca = cert } }))
+    contains(message, "GET " .. url .. ": its TLS certificate is not accepted")
+    contains(message, "127.0.0.1")
+    contains(fails_within(2, get(url, { tls = { ca = cert, serverName = "wrong.test" } })),
+      "wrong.test")
+    assert.is_true(check.run(get(url, { tls = { ca = cert, serverName = "pds.example.test" } })).ok)
+  end)
+
+  it("a certificate that nobody vouches for", function()
+    local url = https .. "/status/200"
+    contains(fails_within(2, get(url)), "its TLS certificate is not accepted")
+    assert.is_true(check.run(get(url, { tls = { verify = false } })).ok)
+  end)
+
+  it("a server that speaks no TLS, or nothing", function()
+    contains(fails_within(2, get((http:gsub("http", "https")))), "the TLS handshake failed")
+    local rude <close> = setmetatable(servers.start("full_listener.py"),
+      { __close = function(s) s.stop() end })
+    times_out(get("https://127.0.0.1:" .. rude.ports[1] .. "/", { timeout = 0.5 }))
+  end)
+
+  it("100 MB, in whatever form", function()
+    for _, path in ipairs { "/big", "/big-chunks", "/big-head" } do
+      contains(fails_within(3, get(http .. path)), "larger than")
+    end
+    contains(fails_within(3, tcp { send = "GET /big HTTP/1.1\r\n\r\n", expect = "bye" }),
+      "sent 64 KiB without the answer expected")
+  end)
+
+  it("one byte after the other", function()
+    times_out(get(http .. "/drip", { timeout = 1.2 }))
+    times_out(get(http .. "/drip-head", { timeout = 1.2 }))
+    times_out(tcp { send = "GET /drip HTTP/1.1\r\n\r\n", expect = "bye", timeout = 1.2 })
+  end)
+
+  it("redirects without an end, or to a file", function()
+    contains(fails_within(3, get(http .. "/loop", { followRedirects = true })),
+      "redirected more than 5 times")
+    contains(fails_within(3, get(http .. "/to-file", { followRedirects = true })),
+      "expected a URL with http:// or https://")
+  end)
+
+  it("a connection that is reset, or answers what is no HTTP", function()
+    fails_within(2, get(http .. "/reset"))
+    fails_within(2, get(http .. "/half-reset"))
+    contains(fails_within(2, get(http .. "/garbage")), "is not HTTP")
+  end)
+
+  it("a command that says 100 MB, and leaves what has fled its group", function()
+    local message = times_out { strategy = "command", timeout = 0.7,
+      command = "trap '' TERM; setsid sh -c 'trap \"\" TERM; sleep 100' & yes 0123456789" }
+    assert.is_true(#message < 300)
+  end)
+
+  it("a name that no server knows", function()
+    local port = support.free_port()
+    for _, spec in ipairs { get("http://no-such-host.invalid:1/", { timeout = 20 }),
+      { strategy = "tcp", host = "no-such-host.invalid", port = port, timeout = 20 } } do
+      contains(fails_within(20, spec), "no-such-host.invalid")
+    end
+  end)
+end)
+
+describe("a check whose name server is silent", function()
+  local SILENT = [[import os, socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("127.0.0.153", 53))
+print(os.getpid(), flush=True)
+time.sleep(1000)]]
+
+  local function may_mount()
+    return core.process.user().uid == 0
+      and os.execute("env -u LD_PRELOAD unshare --mount true 2>/dev/null")
+  end
+
+  it("ends at its deadline, and says what it waited for", function()
+    if not may_mount() then return pending("only root can have a resolv.conf of its own") end
+    local dir = support.tmp()
+    support.write(dir .. "/server.py", SILENT)
+    support.write(dir .. "/resolv.conf", "nameserver 127.0.0.153\n")
+    local server = io.popen("exec env -u LD_PRELOAD python3 " .. dir .. "/server.py 2>/dev/null")
+    local pid = server:read("n")
+    finally(function()
+      if pid then os.execute("kill -9 " .. pid) end
+      server:close()
+    end)
+    if not pid then return pending("port 53 is taken") end
+    local verdicts = checker.run({
+      { strategy = "http", url = "http://pds.example.test/", timeout = 0.5 },
+      { strategy = "tcp", host = "pds.example.test", port = 80, timeout = 0.5 },
+    }, {}, { "unshare", "--mount", "sh", "-c",
+      'mount --bind "$0" /etc/resolv.conf && exec "$@"', dir .. "/resolv.conf" })
+    local why = ": timed out after 0.5 s: no name server has told the address of its host"
+    assert.equal("GET http://pds.example.test/" .. why, verdicts[1].message)
+    assert.equal("tcp pds.example.test:80" .. why, verdicts[2].message)
+    for _, verdict in ipairs(verdicts) do
+      assert.is_true(verdict.latency >= 0.49 and verdict.latency < 0.8)
+    end
+  end)
+end)
