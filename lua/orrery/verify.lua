@@ -334,6 +334,17 @@ local function secret_named(service, text)
   return nil
 end
 
+--- A hook in its long form does one thing.
+local function check_hooks(ctx, name, service)
+  for _, key in ipairs(suggest.names(service.hooks)) do
+    local hook = service.hooks[key]
+    local long = type(hook) == "table" and not hook[1]
+    if long and (hook.command == nil) == (hook.run == nil) then
+      add(ctx, path_of(name, "hooks", key), "needs one of command and run")
+    end
+  end
+end
+
 local function check_argv(ctx, name, service)
   local lists = argv_lists(service)
   for _, key in ipairs(suggest.names(lists)) do
@@ -394,6 +405,7 @@ local function check_service(ctx, stack, name, service)
     check_required(ctx, stack, name, service, declared)
     check_generate(ctx, name, service)
     check_argv(ctx, name, service)
+    check_hooks(ctx, name, service)
   end
   check_replicas(ctx, stack, name, service)
   check_dependencies(ctx, stack, name, service)

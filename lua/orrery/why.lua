@@ -139,6 +139,12 @@ function says.starting(v, i, now)
   elseif i.oneshot then
     v.text = "runs once, and has not ended yet"
     v.unblock = "it is done when it exits with code 0"
+  elseif i.waits_for_word then
+    v.text = ("runs (pid %s), but is not ready: %s%s"):format(i.pid or "none", i.waits_for_word,
+      i.status and ("; its status: " .. i.status) or "")
+    v.left = i.started_at + i.budget - now
+    v.unblock = ("it must say so within %s, else it is stopped and started again")
+      :format(seconds(v.left))
   else
     v.text = ("runs (pid %s), but is not ready: %s"):format(i.pid or "none",
       check_words(v.checks, "ready"))

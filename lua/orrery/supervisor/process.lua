@@ -90,12 +90,15 @@ local LOST = { signal = "KILL" }
 local function collect(driver, i, run, fact)
   if not (run.output and fact.ok) then return end
   local values, err = outputs.collect(driver.stack, i.service.name, run.output)
+  file.remove(run.output)
   if values then fact.outputs = values
   else fact.ok, fact.message = false, "it succeeded, but " .. err end
 end
 
 --- Hooks that nobody waits for: of an end that nobody asked for.
 local function queue_last_hooks(run, tell)
+  hooks.clear(run.hooks) -- what a life that is over still asked for
+  if run.halted then return end
   if run.healthy then hooks.add(run.hooks, run, "onUnhealthy", tell) end
   run.healthy = false
   hooks.add(run.hooks, run, "afterStop", tell)
@@ -109,6 +112,7 @@ local function watch_exit(driver, i, run, tell)
     signal = status.signal, message = run.ender and (run.killed or "stopped")
       or describe(status, run.process:tail(1)[1]) }
   collect(driver, i, run, fact)
+  if run.at_before_stop then run.ender:join() end
   if not run.ender then queue_last_hooks(run, tell)
   elseif not run.kill then hooks.perform_and_tell(run.hooks, run, "afterStop", tell) end
   tell(fact)
@@ -210,7 +214,10 @@ end
 -- itself is told by watch_exit.
 local function end_process(run, stop, tell)
   hooks.clear(run.hooks)
+  run.at_before_stop = true
   hooks.perform_and_tell(run.hooks, run, "beforeStop", tell)
+  run.at_before_stop = nil
+  if run.ended then return end
   local deadline = core.time.monotonic() + stop.timeout
   if not (stop.command and run_stop_command(run, stop)) then run.process:signal(stop.signal) end
   if run.process:wait(math.max(deadline - core.time.monotonic(), 0)) then return end
@@ -285,7 +292,7 @@ function M.new(stack, context, shown)
   function driver.halt(i)
     local run = i.run
     if not run then return end
-    run.stop = true
+    run.stop, run.halted = true, true
     if not run.process and not run.spawning then run.starter:cancel() end
     run.starter:join()
     hooks.kill(run.hooks)
