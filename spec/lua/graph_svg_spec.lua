@@ -218,12 +218,14 @@ describe("a graph's picture", function()
     assert.matches("long edges", message, 1, true)
   end)
 
-  it("takes less than a second of one thousand services", function()
+  -- A script that runs for a second without waiting is stopped: the picture may not take that long.
+  it("is drawn of one thousand services before the task would be stopped", function()
     math.randomseed(4)
-    local spec, began = random_graph(1000, 1500), os.clock()
-    local svg = picture(spec)
-    assert.is_true(svg == nil or os.clock() - began < 10) -- with the sanitizers, elsewhere 0.5 s
-    if svg then assert_apart(parsed(svg)) end
+    local spec = random_graph(1000, 1000)
+    local task = core.task.spawn(function() return (assert(picture(spec))) end)
+    local seen = parsed(assert(task:join(60)))
+    assert.equal(1000, #seen.boxes)
+    assert_apart(seen)
   end)
 end)
 

@@ -84,6 +84,7 @@ local function details(stack)
 end
 
 local function svg(graph, plan, critical, stack)
+  core.time.sleep(0) -- a big picture takes most of the second that a task has between two waits
   local picture, message = require("orrery.graph_svg").render(graph, plan, {
     title = stack and stack.name, critical = critical.path, details = details(stack),
   })
