@@ -8,6 +8,7 @@ local package_of = require "orrery.package"
 local plan_of = require "orrery.plan"
 local ports = require "orrery.ports"
 local process_driver = require "orrery.supervisor.process"
+local reload = require "orrery.reload"
 local registrar_of = require "orrery.registrar"
 local secret = require "orrery.secret"
 local supervisor = require "orrery.supervisor"
@@ -82,15 +83,20 @@ end
 
 --- The first signal stops everything in reverse order; the second kills.
 local function watch_signals(agent)
-  local signals = process.signals({ "INT", "TERM" })
+  local signals = process.signals({ "INT", "TERM", "HUP" })
   return task.spawn(function()
     local verb = "down"
     while true do
       local name = signals:next()
       if not name then return end
+      if name == "HUP" and agent.on_hangup == "reload" then
+        task.spawn(reload.run, agent)
+        goto next
+      end
       agent.on_signal(name, verb)
       supervisor.command(agent.supervisor, verb)
       verb = "kill"
+      ::next::
     end
   end), signals
 end
@@ -111,8 +117,8 @@ local function new_agent(stack, plan)
     on_signal = function() end }
   local sup
   local driver = process_driver.new(stack,
-    function(i) return context.of(stack, sup, i, agent.backend, agent.secrets) end,
-    function(i) return context.of(stack, sup, i, nil, context.HIDDEN) end)
+    function(i) return context.of(sup.stack, sup, i, agent.backend, agent.secrets) end,
+    function(i) return context.of(sup.stack, sup, i, nil, context.HIDDEN) end)
   sup = supervisor.new({ stack = stack, plan = plan, driver = driver, log = agent.log,
     on_change = function(i)
       if agent.registrar then registrar_of.changed(agent.registrar, i) end
@@ -162,6 +168,9 @@ local function exit_code(agent)
 end
 
 local function live(agent, options)
+  agent.load = options.load
+    or function() return require("orrery.stack").load(agent.supervisor.stack.file) end
+  agent.on_hangup = file.isatty(0) and file.isatty(2) and "down" or "reload"
   agent.registrar_task = task.spawn(registrar_of.run, agent.registrar)
   agent.api_task = task.spawn(api.run, agent, agent.server)
   agent.on_signal = options.on_signal or agent.on_signal
@@ -194,7 +203,8 @@ end
 
 --- Runs the agent of `stack` until it is told to stop. Waits. Options: services (names; default
 -- all), on_event(event, agent), on_open(agent) once its API answers, on_signal(name, verb),
--- progress(text). Returns the exit code, and a message if it is not 0.
+-- progress(text), load() -> the stack as its file is now | nil, problems (for a reload; SIGHUP asks
+-- for one unless a terminal hung up). Returns the exit code, and a message if it is not 0.
 function M.run(stack, options)
   local progress = options.progress or log.info
   local plan, problems = plan_of.build(stack)

@@ -1,6 +1,9 @@
 --- api -- HTTP over the agent's Unix socket: the state, the events, the commands.
 local core = require "orrery.core"
 local events = require "orrery.events"
+local diff = require "orrery.diff"
+local problem_of = require "orrery.problem"
+local reload = require "orrery.reload"
 local snapshot = require "orrery.snapshot"
 local supervisor = require "orrery.supervisor"
 local why = require "orrery.why"
@@ -55,6 +58,21 @@ local function get_why(agent, request)
     :format(name) })
 end
 
+--- How the stack's file differs from what runs.
+local function get_changes(agent, request)
+  local stack, plan, found = reload.look(agent)
+  if not stack then return answer(request, 422, { error = problem_of.line(plan) }) end
+  answer(request, 200, diff.view(found))
+end
+
+local RELOAD_STATUS = { invalid = 422, closed = 409 }
+
+local function post_reload(agent, request)
+  local found, names, code = reload.run(agent)
+  if not found then return answer(request, RELOAD_STATUS[code] or 500, { error = names }) end
+  answer(request, 202, { seq = agent.log.seq, services = names, changes = diff.view(found) })
+end
+
 local function is_list_of_names(value)
   if type(value) ~= "table" then return false end
   local count = 0
@@ -94,6 +112,8 @@ local function route(agent, request)
   end
   if request.method == "GET" and path == "/v1/events" then return get_events(agent, request) end
   if request.method == "GET" and path == "/v1/why" then return get_why(agent, request) end
+  if request.method == "GET" and path == "/v1/changes" then return get_changes(agent, request) end
+  if request.method == "POST" and path == "/v1/reload" then return post_reload(agent, request) end
   local verb = path:match("^/v1/(%l+)$")
   if request.method == "POST" and verb and VERBS[verb] then return post(agent, request, verb) end
   answer(request, 404, { error = ("there is no %s %s"):format(request.method, path) })

@@ -3,12 +3,15 @@ local core = require "orrery.core"
 
 local M = {}
 
+local RELOAD_TIMEOUT = 1800 -- seconds: packages may be installed
+
 local Client = {}
 Client.__index = Client
 
 local function request(client, method, path, body)
   local answer, err, code = core.http.request({ method = method, url = "http://agent" .. path,
-    unixSocket = client.socket, body = body, timeout = 30, maxBytes = 64 * 1024 * 1024 })
+    unixSocket = client.socket, body = body,
+    timeout = path == "/v1/reload" and RELOAD_TIMEOUT or 30, maxBytes = 64 * 1024 * 1024 })
   if not answer then return nil, ("the agent at %s: %s"):format(client.socket, err), code end
   local value
   value, err = core.json.decode(answer.body)
@@ -17,7 +20,7 @@ local function request(client, method, path, body)
   end
   if answer.status >= 300 then
     return nil, value.error or ("the agent answered %d"):format(answer.status),
-      answer.status == 404 and "not_found" or "invalid"
+      answer.status == 404 and "not_found" or answer.status == 409 and "closed" or "invalid"
   end
   return value
 end
@@ -27,6 +30,9 @@ function Client:state() return request(self, "GET", "/v1/state") end
 
 --- Why a service is as it is (orrery.why). Waits.
 function Client:why(service) return request(self, "GET", "/v1/why?service=" .. service) end
+
+--- How the stack's file differs from what the agent runs (orrery.diff). Waits.
+function Client:changes() return request(self, "GET", "/v1/changes") end
 
 --- Posts a command ("up" "start" "stop" "restart" "down" "kill") for `services` (all if nil). Waits
 -- until the agent took it, not until it is done.

@@ -26,8 +26,8 @@ local function only_known(value) return secret.reveal(value) end
 --- A scope for one service. `context`: stack, service (its name); the rest optional: instance
 --- (its id), port, ports, address, dirs {data, config, logs, package}, variables (declarations of
 --- one file, which join the service's), lookup(name) -> records, reveal(secret, service, variable)
---- -> text | nil, message (may wait), chosen (a table to keep from one rendering to the next, so that
---- a service stays with the instance it was given).
+--- -> text | nil, message (may wait), chosen (a table to keep from one rendering to the next, so
+--- that a service stays with the instance it was given).
 function M.new(context)
   local stack = context.stack
   local self = {

@@ -42,6 +42,7 @@ end
 -- be.
 local function rest(i, checks_on)
   if i.desired == "down" then return i.state == "stopped" or i.state == "failed", true end
+  if i.again or i.refreshing or i.swapped then return false, false end
   if i.state == "running" then
     if not checks_on or i.unchecked or i.health == "passing" then return true, true end
     return i.health == "failing" or i.health == "flapping", false
@@ -54,13 +55,25 @@ local function rest(i, checks_on)
   return i.state == "failed" or i.state == "blocked", false
 end
 
+--- The services in start order, then those that a reload removed and that still stop.
+local function shown_names(sup)
+  local names, leaving = {}, {}
+  for _, name in ipairs(sup.plan.order) do names[#names + 1] = name end
+  for name in pairs(sup.by_service) do
+    if not sup.stack.services[name] then leaving[#leaving + 1] = name end
+  end
+  table.sort(leaving)
+  for _, name in ipairs(leaving) do names[#names + 1] = name end
+  return names
+end
+
 --- Everything about the stack and its agent.
 function M.take(sup, agent)
   local settled, good = true, true
   local services = array({})
-  for _, name in ipairs(sup.plan.order) do
+  for _, name in ipairs(shown_names(sup)) do
     local instances = sup.by_service[name]
-    local service = sup.stack.services[name]
+    local service = sup.stack.services[name] or instances[1].service
     local views = array({})
     for _, i in ipairs(instances) do
       local view, resting, fine = instance_view(i), rest(i, sup.checks_on)

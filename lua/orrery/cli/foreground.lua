@@ -5,6 +5,7 @@ local present = require "orrery.cli.present"
 local report = require "orrery.cli.report"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
+local view = require "orrery.cli.view"
 
 local M = {}
 
@@ -15,9 +16,14 @@ local function finish(code, message)
   return code
 end
 
+--- Reads the stack again, as it was given and from where it was, for a reload.
+local function loader(ctx)
+  return function() return view.checked(ctx) end
+end
+
 --- The agent without a person: what `up -d` leaves running. Its stderr is agent.log.
-function M.agent(stack, names)
-  return finish(require("orrery.agent").run(stack, {services = names}))
+function M.agent(ctx, stack)
+  return finish(require("orrery.agent").run(stack, {services = ctx.args, load = loader(ctx)}))
 end
 
 --- Waits until everything is where it will stay, and says how it stands.
@@ -46,6 +52,7 @@ function M.up(ctx, stack)
   local announcing
   local code, message = require("orrery.agent").run(stack, {
     services = ctx.args,
+    load = loader(ctx),
     progress = say,
     on_event = function(event) say(present.event(event)) end,
     on_open = function() announcing = core.task.spawn(announce, ctx, stack, p) end,

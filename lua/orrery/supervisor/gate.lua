@@ -11,6 +11,7 @@ function M.serves(i, checks_on)
     return false, ("%s is %s%s"):format(i.service.name, i.state,
       i.reason and i.reason ~= "" and (" (" .. i.reason .. ")") or "")
   end
+  if i.again then return false, i.service.name .. " is about to be restarted" end
   if not checks_on or i.health == "passing" then return true end
   if i.unchecked or (i.service.readyWhen == "started" and i.health == "unknown") then
     return true

@@ -15,7 +15,7 @@ end
 
 --- A copy of `spec` with what the schedule needs: until it first passes, an instance has its start
 -- budget, in which failures do not count.
-local function with_schedule(spec, budget)
+local function with_schedule(spec, budget) -- budget 0: it runs already
   local copy = {}
   for key, value in pairs(spec) do copy[key] = value end
   copy.role = nil
@@ -33,9 +33,9 @@ local function watch(handle, name, tell)
 end
 
 --- One check of an instance. What it was rendered to may make no check: then it fails for good.
-local function open_one(i, name, spec, tell)
+local function open_one(name, spec, tell, budget)
   local check = { role = spec.role or "ready", state = "unknown" }
-  local ok, handle = pcall(core.check.start, with_schedule(spec, i.budget))
+  local ok, handle = pcall(core.check.start, with_schedule(spec, budget))
   if ok then
     check.handle, check.watcher = handle, core.task.spawn(watch, handle, name, tell)
   else
@@ -46,7 +46,9 @@ end
 
 --- Starts the rendered checks `specs` of `i`; each transition becomes a fact for `tell`.
 function M.open(_, i, specs, tell)
-  for name, spec in pairs(specs or {}) do i.checks[name] = open_one(i, name, spec, tell) end
+  for name, spec in pairs(specs or {}) do
+    i.checks[name] = open_one(name, spec, tell, i.budget)
+  end
 end
 
 --- Ends all checks of `i`.
@@ -58,6 +60,19 @@ function M.close(i)
     end
   end
   i.checks = {}
+end
+
+--- Puts the checks `specs` in place of those of `i`, which runs. What a check of the same name said
+-- stands until the new one has a verdict.
+function M.swap(_, i, specs, tell)
+  local before = i.checks
+  M.close(i)
+  local budget = i.state == "starting" and i.budget or 0
+  for name, spec in pairs(specs or {}) do
+    local check, old = open_one(name, spec, tell, budget), before[name]
+    if old then check.state, check.message = old.state, old.message end
+    i.checks[name] = check
+  end
 end
 
 --- The health of `i` and the words of the check that decided it.

@@ -11,6 +11,7 @@ local health = require "orrery.supervisor.health"
 local instances_of = require "orrery.supervisor.instances"
 local machine = require "orrery.supervisor.machine"
 local ready = require "orrery.supervisor.ready"
+local reload = require "orrery.supervisor.reload"
 
 local M = {}
 
@@ -49,8 +50,9 @@ local function dropped_of(sup, name) return sup.dropped[name] or {} end
 local function may_stop(sup, i)
   for _, name in ipairs(sup.dependents[i.service.name] or {}) do
     for _, other in ipairs(sup.by_service[name] or {}) do
-      local after = other.order > i.order and other.desired == "down"
-      if after and not AT_REST[other.state] then return false end
+      local leaves = other.desired == "down"
+        or (other.planned and (other.again or other.state == "stopping"))
+      if leaves and other.order > i.order and not AT_REST[other.state] then return false end
     end
   end
   return true
@@ -146,6 +148,7 @@ end
 local actions = {}
 
 function actions.wait(_, i)
+  reload.succeed(i)
   i.waiting_since = core.time.monotonic()
   i.exit, i.start_error, i.spawned, i.again, i.failed_live, i.live = nil, nil, nil, nil, nil, nil
   i.failed_why = nil
@@ -226,7 +229,7 @@ end
 function facts.exited(sup, i, fact)
   health.close(i)
   end_healthy(i)
-  i.exit, i.pid = fact, nil
+  i.exit, i.pid, i.refreshing, i.swapped = fact, nil, nil, nil
   if fact.outputs then publish(sup, i, fact.outputs) end
   set_health(sup, i, "unknown", fact.message)
 end
@@ -256,11 +259,33 @@ function facts.check(sup, i, fact)
   local check = i.checks[fact.name]
   if not check then return end
   check.state, check.message, check.latency = fact.state, fact.message, fact.latency
+  if i.swapped then i.swapped, i.planned = nil, i.again and i.planned end
   if check.role == "live" then
     i.live = fact.state == "passing" or nil
     if fact.state == "failing" then i.live, i.live_message = false, fact.message end
   end
   set_health(sup, i, health.combine(i))
+end
+
+--- A reload brought other checks, rendered: the old ones end, what they said stands for now.
+function facts.checks(sup, i, fact)
+  i.refreshing = nil
+  if fact.problem then return emit(sup, i, "reload", { to = "failed", reason = fact.problem }) end
+  if not i.spawned or i.exit then return end
+  health.swap(sup, i, fact.specs, teller(sup, i))
+  i.live, i.swapped = nil, next(i.checks) ~= nil or nil
+  if not i.swapped then i.planned = nil end
+  set_health(sup, i, health.combine(i))
+end
+
+--- A reload wrote its files again: {changed, restart, problem}.
+function facts.files(sup, i, fact)
+  i.refreshing = nil
+  if fact.problem then return emit(sup, i, "reload", { to = "failed", reason = fact.problem }) end
+  for _, path in ipairs(fact.changed) do
+    emit(sup, i, "file", { to = "written", message = path })
+  end
+  if fact.restart and not i.exit then i.again, i.planned = true, true end
 end
 
 local commands = {}
@@ -329,9 +354,29 @@ end
 
 --- Kills what still runs: the second Ctrl-C.
 function commands.kill(sup)
-  commands.down(sup)
-  return each(sup, sup.plan.order, function(i) sup.driver.kill(i) end)
+  local names = commands.down(sup)
+  for _, i in ipairs(sup.instances) do sup.driver.kill(i) end
+  return names
 end
+
+--- Takes over a changed stack, as reload.prepare() made it ready.
+function commands.reload(sup, change) return reload.apply(sup, change, teller) end
+
+local function ask(sup, verb, what)
+  if sup.ending and verb ~= "down" and verb ~= "kill" then
+    return nil, "the stack is stopping; start it again with `orrery up` when it has ended", "closed"
+  end
+  if sup.ended then return nil, "the stack has stopped", "closed" end
+  local answer = core.task.queue()
+  sup.queue:push({ command = verb, names = what, answer = answer })
+  local result = answer:pop()
+  if result.refused then return nil, result.refused, "closed" end
+  return result
+end
+
+--- Takes over a change that reload.prepare() made. Returns the names of the services it concerns,
+-- or nil, message, "closed". Waits.
+function M.reload(sup, change) return ask(sup, "reload", change) end
 
 --- Carries out a command: "up" "start" "stop" "restart" "down" "kill". Returns the names of the
 -- services it concerns, or nil, message, "not_found". Only the supervisor's own queue reaches the
@@ -344,15 +389,7 @@ function M.command(sup, verb, names)
         "not_found"
     end
   end
-  if sup.ending and verb ~= "down" and verb ~= "kill" then
-    return nil, "the stack is stopping; start it again with `orrery up` when it has ended", "closed"
-  end
-  if sup.ended then return nil, "the stack has stopped", "closed" end
-  local answer = core.task.queue()
-  sup.queue:push({ command = verb, names = names or {}, answer = answer })
-  local result = answer:pop()
-  if result.refused then return nil, result.refused, "closed" end
-  return result
+  return ask(sup, verb, names or {})
 end
 
 --- Answers the commands that come too late.
@@ -451,6 +488,7 @@ local function run(sup)
     local now = core.time.monotonic()
     touch_due(sup, now)
     settle(sup)
+    reload.sweep(sup)
     if sup.ending and all_stopped(sup) then break end
     local fact = sup.queue:pop(pause(sup, now))
     while fact do

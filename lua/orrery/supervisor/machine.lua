@@ -75,7 +75,7 @@ function states.starting(i, world)
   if i.desired == "down" then
     return world.may_stop and to("stopping", "stop was asked for", "stop")
   end
-  if i.again then return to("stopping", "restart was asked for", "stop") end
+  if i.again then return world.may_stop and to("stopping", "restart was asked for", "stop") end
   if not i.spawned then return nil end
   if i.oneshot then return nil end
   if i.waits_for_word and not i.ready then
@@ -96,7 +96,7 @@ function states.running(i, world)
   if i.desired == "down" then
     return world.may_stop and to("stopping", "stop was asked for", "stop") or nil
   end
-  if i.again then return to("stopping", "restart was asked for", "stop") end
+  if i.again then return world.may_stop and to("stopping", "restart was asked for", "stop") end
   local lost = world.gate.lost
   if lost and i.on_dependency_failure == "restart" then
     return to("stopping", "restarting: " .. lost, "stop")

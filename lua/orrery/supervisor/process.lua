@@ -8,6 +8,7 @@ local hooks = require "orrery.supervisor.hooks"
 local outputs = require "orrery.supervisor.outputs"
 local problem_of = require "orrery.problem"
 local ready = require "orrery.supervisor.ready"
+local refresh = require "orrery.supervisor.refresh"
 local render = require "orrery.render"
 
 local file, process, task = core.file, core.process, core.task
@@ -266,6 +267,10 @@ function M.new(stack, context, shown)
   end
 
   function driver.stop(i, tell) M.stop(driver, i, tell) end
+
+  function driver.checks(i, tell) task.spawn(refresh.checks, driver, i, tell) end
+
+  function driver.files(i, tell) task.spawn(refresh.files, driver, i, tell) end
 
   function driver.kill(i)
     local run = i.run

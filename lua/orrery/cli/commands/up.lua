@@ -47,7 +47,7 @@ return {
     local stack, problems = view.checked(ctx)
     if not stack then session.refuse(ctx, problems) end
     session.services(ctx, stack)
-    if ctx.options.agent then return foreground.agent(stack, ctx.args) end
+    if ctx.options.agent then return foreground.agent(ctx, stack) end
     local client = session.try_client(stack)
     if client then return join(ctx, stack, client) end
     if ctx.options.detach then return background.up(ctx, stack) end
