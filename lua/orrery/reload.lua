@@ -28,7 +28,7 @@ local function refuse(agent, message, code)
   return nil, message, code
 end
 
-local function install(agent, stack, plan)
+local function install(stack, plan)
   for _, name in ipairs(plan.order) do
     local service = stack.services[name]
     local folder, err
@@ -44,7 +44,7 @@ local function take_over(agent)
   local stack, plan, diff = M.look(agent)
   if not stack then return refuse(agent, problem_of.line(plan), "invalid") end
   if diff.refused then return refuse(agent, diff.refused, "invalid") end
-  local ok, err = install(agent, stack, plan)
+  local ok, err = install(stack, plan)
   if not ok then return refuse(agent, err, "failed") end
   local change = supervisor_reload.prepare(agent.supervisor, stack, plan, diff)
   ok, err = ports.assign(change.list, stack.dirs.state)

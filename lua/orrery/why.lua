@@ -1,6 +1,7 @@
 --- why -- what a service waits for, since when, and what would help, down to the root cause. Reads
 -- the supervisor's instances and changes nothing.
 local gate = require "orrery.supervisor.gate"
+local ready = require "orrery.supervisor.ready"
 local array = require("orrery.core").json.array
 
 local M = {}
@@ -147,9 +148,9 @@ function says.starting(v, i, now)
       :format(seconds(v.left))
   else
     v.text = ("runs (pid %s), but is not ready: %s"):format(i.pid or "none",
-      check_words(v.checks, "ready"))
+      ready.says(i.service) and ready.missing(i.service) or check_words(v.checks, "ready"))
     v.left = i.started_at + i.budget - now
-    v.unblock = ("its ready check must pass; after %s it counts as running but unhealthy")
+    v.unblock = ("it must become ready; after %s it counts as running but unhealthy")
       :format(seconds(v.left))
   end
 end

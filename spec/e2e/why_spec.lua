@@ -26,7 +26,7 @@ end
 local function has(text, part) assert.truthy(text:find(part, 1, true), part .. " in:\n" .. text) end
 
 describe("why", function()
-  it("follows what a service waits for down to the root cause, and when it is next tried", function()
+  it("follows what a service waits for to the root cause, and when it is next tried", function()
     agents.with(agents.service("ledger", "echo no disk; exit 7",
         ready("never", "restart = { backoff = { 30, 60 } }"))
       .. agents.service("host", "exec sleep 600", needs "ledger")
