@@ -8,14 +8,15 @@
 #include "core/mem.h"
 #include "io/check.h"
 #include "io/check_answer.h"
+#include "io/check_tls.h"
 #include "io/http.h"
 
 struct http_check {
     char *method, *url, *body, *unix_path; /* owned; url is as it is requested */
     char *subject;                         /* owned: "GET <url>" without user, password and query */
     char **headers;                        /* owned */
-    char *ca, *cert, *key, *server_name;   /* owned */
-    bool no_verify, follow_redirects, reuse;
+    struct check_tls tls;                  /* embedded */
+    bool follow_redirects, reuse;
     int64_t max_bytes;
     uint64_t timeout_ms;
     struct answer expected; /* embedded */
@@ -72,12 +73,8 @@ static void *http_try_start(struct io *io, const void *prepared, struct check *c
                                    .max_bytes = (size_t)s->max_bytes,
                                    .unix_path = s->unix_path,
                                    .follow_redirects = s->follow_redirects,
-                                   .ca = s->ca,
-                                   .cert = s->cert,
-                                   .key = s->key,
-                                   .server_name = s->server_name,
-                                   .no_verify = s->no_verify,
                                    .reuse = s->reuse};
+    check_tls_apply(&s->tls, &request);
     struct http_try *t = xcalloc(1, sizeof *t);
     *t = (struct http_try){.spec = s, .check = c};
     t->op = http_start(io, &request, http_answered, t);
@@ -102,11 +99,11 @@ static const char *http_awaits(const void *op)
 static void http_release(void *prepared)
 {
     struct http_check *s = prepared;
-    char *const texts[] = {s->method, s->url,  s->body, s->unix_path,  s->subject,
-                           s->ca,     s->cert, s->key,  s->server_name};
+    char *const texts[] = {s->method, s->url, s->body, s->unix_path, s->subject};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
     check_free_list(s->headers);
+    check_tls_close(&s->tls);
     answer_close(&s->expected);
     free(s);
 }
@@ -166,34 +163,6 @@ static char *shown_url(const char *url)
     return xasprintf("%.*s%.*s", (int)scheme_len, url, (int)strcspn(host, "?#"), host);
 }
 
-static int read_tls(const json_t *options, struct http_check *s, struct err *err)
-{
-    static const char *const keys[] = {"ca", "cert", "key", "serverName", "verify"};
-    const json_t *tls = json_object_get(options, "tls");
-    const char *text[4] = {NULL};
-    bool verify = true;
-    if (!tls)
-        return 0;
-    if (!json_is_object(tls))
-        return err_set(err, "invalid", "tls: expected a map");
-    size_t known = 0;
-    for (size_t i = 0; i < 5; i++)
-        known += json_object_get(tls, keys[i]) != NULL;
-    if (known != json_object_size(tls))
-        return err_set(err, "invalid", "tls: its keys are ca, cert, key, serverName and verify");
-    for (size_t i = 0; i < 4; i++)
-        if (check_opt_string(tls, keys[i], &text[i], err) < 0)
-            return -1;
-    if (check_opt_bool(tls, "verify", &verify, err) < 0)
-        return -1;
-    s->ca = xstrdup(text[0]);
-    s->cert = xstrdup(text[1]);
-    s->key = xstrdup(text[2]);
-    s->server_name = xstrdup(text[3]);
-    s->no_verify = !verify;
-    return 0;
-}
-
 static int read_request(const json_t *options, struct http_check *s, struct err *err)
 {
     const char *body = NULL, *unix_path = NULL, *method = NULL;
@@ -217,7 +186,7 @@ static void *http_prepare(const json_t *options, uint64_t timeout_ms, struct err
     s->timeout_ms = timeout_ms;
     s->max_bytes = HTTP_MAX_BYTES;
     if (read_url(options, s, err) < 0 || read_request(options, s, err) < 0 ||
-        read_tls(options, s, err) < 0 || answer_read(options, &s->expected, err) < 0) {
+        check_tls_read(options, &s->tls, err) < 0 || answer_read(options, &s->expected, err) < 0) {
         http_release(s);
         return NULL;
     }

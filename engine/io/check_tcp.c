@@ -9,6 +9,8 @@
 #include "core/err.h"
 #include "core/mem.h"
 #include "io/check.h"
+#include "io/check_tls.h"
+#include "io/http.h"
 #include "io/io.h"
 #include "io/net.h"
 
@@ -21,6 +23,8 @@ struct tcp_check {
     char *send, *expect; /* owned; NULL: none */
     size_t send_len, expect_len;
     uint64_t timeout_ms;
+    struct check_tls tls; /* embedded */
+    char *url;            /* owned: for TLS, NULL without */
 };
 
 /* One try. Freed at once, or when its socket has closed. */
@@ -29,6 +33,7 @@ struct tcp_try {
     const struct tcp_check *spec;   /* borrowed; not used once the try has ended */
     struct check *check;            /* borrowed */
     struct tcp_connect *connecting; /* owned by the loop; NULL once connected */
+    struct http_op *handshake;      /* owned by the loop; with TLS, instead */
     uv_tcp_t socket;                /* open once connected, if there is something to say */
     bool talking;
     uv_write_t writing;
@@ -55,6 +60,8 @@ static void tcp_stop(void *op)
     struct tcp_try *t = op;
     if (t->connecting)
         tcp_connect_cancel(t->connecting);
+    if (t->handshake)
+        http_cancel(t->handshake);
     if (t->talking)
         uv_close((uv_handle_t *)&t->socket, try_free);
     else
@@ -177,6 +184,33 @@ static void connected(void *data, int fd, const struct err *err)
         pass(t);
 }
 
+/* ---- TLS: libcurl connects, shakes hands and hangs up ---- */
+
+static void shook_hands(void *data, const struct http_response *r, const struct err *err)
+{
+    struct tcp_try *t = data;
+    const struct tcp_check *s = t->spec;
+    struct check *c = t->check;
+    size_t url_len = strlen(s->url);
+    (void)r;
+    free(t);
+    if (!err)
+        check_pass(c, "%s: connected with TLS", s->subject);
+    else if (strncmp(err->message, s->url, url_len) == 0 &&
+             strncmp(err->message + url_len, ": ", 2) == 0)
+        check_fail(c, "%s: %s", s->subject, err->message + url_len + 2);
+    else
+        check_fail(c, "%s: %s", s->subject, err->message);
+}
+
+static void shake_hands(struct io *io, struct tcp_try *t)
+{
+    struct http_request request = {
+        .url = t->spec->url, .connect_only = true, .timeout_ms = t->spec->timeout_ms + 1000};
+    check_tls_apply(&t->spec->tls, &request);
+    t->handshake = http_start(io, &request, shook_hands, t);
+}
+
 static void *tcp_start(struct io *io, const void *prepared, struct check *c)
 {
     const struct tcp_check *s = prepared;
@@ -184,6 +218,10 @@ static void *tcp_start(struct io *io, const void *prepared, struct check *c)
     t->io = io;
     t->spec = s;
     t->check = c;
+    if (s->url) {
+        shake_hands(io, t);
+        return t;
+    }
     t->connecting =
         tcp_connect_start(io, s->host, (uint16_t)s->port, s->timeout_ms + 1000, connected, t);
     return t;
@@ -192,7 +230,9 @@ static void *tcp_start(struct io *io, const void *prepared, struct check *c)
 static const char *tcp_awaits(const void *op)
 {
     const struct tcp_try *t = op;
-    return t->connecting && tcp_connect_resolves(t->connecting) ? CHECK_AWAITS_NAME : NULL;
+    bool resolves = (t->connecting && tcp_connect_resolves(t->connecting)) ||
+                    (t->handshake && http_resolves(t->handshake));
+    return resolves ? CHECK_AWAITS_NAME : NULL;
 }
 
 /* ---- options ---- */
@@ -204,6 +244,8 @@ static void tcp_release(void *prepared)
     free(s->subject);
     free(s->send);
     free(s->expect);
+    free(s->url);
+    check_tls_close(&s->tls);
     free(s);
 }
 
@@ -229,13 +271,19 @@ static int read_tcp_options(const json_t *options, struct tcp_check *s, struct e
     if (check_opt_string(options, "host", &host, err) < 0 ||
         check_opt_int(options, "port", 1, 65535, &s->port, err) < 0 ||
         read_bytes(options, "send", &s->send, &s->send_len, err) < 0 ||
-        read_bytes(options, "expect", &s->expect, &s->expect_len, err) < 0)
+        read_bytes(options, "expect", &s->expect, &s->expect_len, err) < 0 ||
+        check_tls_read(options, &s->tls, err) < 0)
         return -1;
+    if (s->tls.wanted && (s->send || s->expect))
+        return err_set(err, "invalid", "tls: cannot be had with send or expect");
     if (!s->port)
         return err_set(err, "invalid", "port: is missing");
     if (!*host)
         return err_set(err, "invalid", "host: is empty");
     s->host = xstrdup(host);
+    if (s->tls.wanted)
+        s->url = xasprintf(strchr(host, ':') ? "https://[%s]:%lld/" : "https://%s:%lld/", host,
+                           (long long)s->port);
     s->subject =
         xasprintf(strchr(host, ':') ? "tcp [%s]:%lld" : "tcp %s:%lld", host, (long long)s->port);
     return 0;
@@ -258,7 +306,7 @@ static const char *tcp_subject(const void *prepared)
     return s->subject;
 }
 
-static const char *const tcp_keys[] = {"host", "port", "send", "expect", NULL};
+static const char *const tcp_keys[] = {"host", "port", "send", "expect", "tls", NULL};
 
 const struct check_kind check_tcp = {
     .name = "tcp",

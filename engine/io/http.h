@@ -29,7 +29,8 @@ struct http_request {
     const char *ca, *cert, *key; /* PEM files */
     const char *server_name;     /* the name that the certificate must have, instead of the URL's */
     bool no_verify;
-    bool reuse; /* may go over a kept connection, and keep its own */
+    bool reuse;        /* may go over a kept connection, and keep its own */
+    bool connect_only; /* nothing is sent: connecting, with TLS for https, is all; status 0 */
 };
 
 struct http_response {

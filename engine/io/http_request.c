@@ -56,6 +56,7 @@ void http_copy_init(struct http_copy *copy, const struct http_request *request)
         .server_name = xstrdup(r->server_name),
         .no_verify = r->no_verify,
         .reuse = r->reuse,
+        .connect_only = r->connect_only,
     };
     copy->shown_url = without_password(r->url);
 }
@@ -333,6 +334,8 @@ static void configure_connection(CURL *easy, const struct http_request *r)
     libcurl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(r->timeout_ms + 60000));
     libcurl.easy_setopt(easy, CURLOPT_FRESH_CONNECT, r->reuse ? 0L : 1L);
     libcurl.easy_setopt(easy, CURLOPT_FORBID_REUSE, r->reuse ? 0L : 1L);
+    if (r->connect_only)
+        libcurl.easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     if (r->unix_path)
         libcurl.easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, r->unix_path);
 }

@@ -113,7 +113,7 @@ M.check = node("object", "a health check", {
     expectBody = text("http: a text that the body contains"),
     expectJson = node("map", "http: JSON pointer = value", { keys = ANY_NAME,
       of = node("any", "the value there") }),
-    tls = node("object", "http: TLS", { fields = {
+    tls = node("object", "http: TLS; tcp: a handshake, and neither send nor expect", { fields = {
       ca = text(FILE_OR_PATH), cert = text(FILE_OR_PATH), key = text(FILE_OR_PATH),
       serverName = text("the name in the certificate"),
       verify = flag("false trusts any certificate"),
@@ -147,7 +147,7 @@ M.check = node("object", "a health check", {
 M.check_keys = {
   http = later("url host port scheme endpoint method headers body expectedStatus expectBody " ..
     "expectJson tls followRedirects maxBytes reuse"),
-  tcp = later("host port send expect"),
+  tcp = later("host port send expect tls"),
   command = later("command expectedExit env cwd user"),
   file = later("user path contains maxAge minSize writable minFree"),
   systemd = later("unit expectedState"),

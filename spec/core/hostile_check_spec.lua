@@ -74,6 +74,28 @@ describe("a check meets", function()
     assert.is_true(check.run(get(url, { tls = { verify = false } })).ok)
   end)
 
+  it("TLS on a port that is only connected to", function()
+    local port = server.ports[2]
+    local function tls(options) return tcp { port = port, tls = options } end
+    local verdict = check.run(tls { ca = cert, serverName = "pds.example.test" })
+    assert.same({ true, ("tcp 127.0.0.1:%d: connected with TLS"):format(port) },
+      { verdict.ok, verdict.message })
+    assert.is_true(check.run(tls { verify = false }).ok)
+    local message = fails_within(2, tls { ca = cert })
+    contains(message, ("tcp 127.0.0.1:%d: its TLS certificate is not accepted: "):format(port))
+    contains(message, "127.0.0.1'")
+    contains(fails_within(2, tls { ca = cert, serverName = "wrong.test" }), "wrong.test")
+    contains(fails_within(2, tcp { tls = {} }), "the TLS handshake failed")
+    contains(fails_within(2, tcp { port = support.free_port(), tls = {} }), "connection refused")
+    local mute = io.popen("exec env -u LD_PRELOAD python3 spec/support/rude_server.py")
+    local _, _, silent, pid = mute:read("n", "n", "n", "n")
+    times_out(tcp { port = silent, tls = {}, timeout = 1.2 })
+    os.execute("kill -9 " .. pid)
+    mute:close()
+    assert.error_matches(function() check.run(tcp { tls = {}, expect = "x" }) end,
+      "tls: cannot be had with send or expect")
+  end)
+
   it("a server that speaks no TLS, or nothing", function()
     contains(fails_within(2, get((http:gsub("http", "https")))), "the TLS handshake failed")
     local rude <close> = setmetatable(servers.start("full_listener.py"),
