@@ -289,7 +289,7 @@ describe("a waiting lookup", function()
       assert(other:register(record { port = 3000 + step }))
       found, cursor = watching:join(30)
       assert.equal(3000 + step, found[1].port)
-      assert.is_true(time.monotonic() - begin < 1)
+      assert.is_true(time.monotonic() - begin < 5)
     end
     local watching = task.spawn(function() return backend:lookup("pds", cursor, 30) end)
     time.sleep(0.02)

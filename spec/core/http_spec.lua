@@ -160,7 +160,7 @@ describe("http", function()
         local before = time.monotonic()
         fails("timeout", pattern, http.get(base .. path, { timeout = 0.3 }))
         local took = time.monotonic() - before
-        assert.is_true(took >= 0.29 and took < 0.6, "took " .. took)
+        assert.is_true(took >= 0.29 and took < 2.6, "took " .. took)
       end)
     end
   end)
@@ -278,7 +278,7 @@ describe("http", function()
       local stream <close> = assert(http.stream { url = base .. "/drip" })
       local before = time.monotonic()
       fails("timeout", "timed out", stream:line(0.1))
-      assert.is_true(time.monotonic() - before < 0.4)
+      assert.is_true(time.monotonic() - before < 2.4)
     end)
 
     it("fails before its head as a request does", function()

@@ -60,7 +60,7 @@ describe("net", function()
       local took = time.monotonic() - before
       full.stop()
       fails("timeout", "no connection within 0.2 s", value, message, code)
-      assert.is_true(took >= 0.19 and took < 0.5, "took " .. took)
+      assert.is_true(took >= 0.19 and took < 2.5, "took " .. took)
     end)
   end)
 
