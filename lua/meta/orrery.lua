@@ -31,3 +31,28 @@ local orrery = {}
 ---What is open in the engine: for tests, which fail when they leave more than they found.
 ---@return {tasks: integer, handles: integer}
 function orrery.live() end
+
+---What a function that is a hook of a Lua stack gets first: `function(ctx, instance)`. It fails by
+---error() or by returning nil and a message; it is ended at its deadline (hooks.timeout, 60 s).
+---
+---    hooks = { afterStart = function(ctx, instance)
+---      local result = ctx.run({ "pdsadmin", "check", ("%d"):format(instance.port) }, 10)
+---      if not result or result.code ~= 0 then return nil, "pdsadmin is not content" end
+---    end }
+---@class orrery.HookContext
+---@field name string the hook's
+---@field http orrery.http
+---@field run orrery.HookRun runs a program as the service does: user, environment, folder
+---@field sleep async fun(seconds: number)
+---@field log fun(text: string) into the agent's log
+
+---@alias orrery.HookRun async fun(argv: string[], timeout?: number): orrery.process.Result?, string
+
+---What it gets second.
+---@class orrery.HookInstance
+---@field id string
+---@field service string
+---@field address string
+---@field port? integer
+---@field pid? integer once there is a process
+---@field dirs {data: string, config: string, logs: string, package: string?}

@@ -198,7 +198,8 @@ describe("a oneshot", function()
       setup = { oneshot = true, exec = { "sh", "-c", "echo run >> " .. DIR .. "/runs; sleep 0.5; "
         .. "(echo did=did:plc:abc; echo admin_key=k=1) > $ORRERY_OUTPUT" } },
       user = { exec = { "sh", "-c", "echo \"$D $K\" > " .. DIR .. "/seen; exec sleep 600" },
-        env = { D = "${service.setup.did}", K = "${service.setup.admin_key}" } },
+        env = { D = "${service.setup.did}", K = "${service.setup.admin_key}" },
+        config = { ["my.env"] = { template = "DID=${service.setup.did}\n" } } },
     ]], function(orrery, dir, code, text)
       assert.equal(0, code, text)
       support.wait_until(function() return support.exists(dir .. "/seen") end)
@@ -210,6 +211,8 @@ describe("a oneshot", function()
       assert.equal(384, core.file.stat(kept).mode & 511)
       assert.same({ did = "did:plc:abc", admin_key = "k=1" },
         core.json.decode(support.read(kept)))
+      local _, rendered = orrery("render", "user")
+      assert.truthy(rendered:find("DID=did:plc:abc", 1, true), rendered)
       orrery("start", "user") -- what is done is not done again
       assert.equal("run\n", support.read(dir .. "/runs"))
       orrery("restart", "setup")

@@ -1,6 +1,7 @@
 --- view -- a stack as commands that only look see it: where each instance is, and what its strings
 -- are rendered with, without being its agent.
 local core = require "orrery.core"
+local outputs = require "orrery.supervisor.outputs"
 local replicas = require "orrery.replicas"
 local session = require "orrery.cli.session"
 
@@ -37,8 +38,10 @@ local function assemble(stack, known)
   local by_service = {}
   for name, service in pairs(stack.services) do
     by_service[name] = {}
+    local published = service.oneshot and outputs.load(stack, name) or nil
     for i, id in ipairs(service.instances) do
       by_service[name][i] = instance(service, i, id, known)
+      by_service[name][i].outputs = published
     end
   end
   return {by_service = by_service}

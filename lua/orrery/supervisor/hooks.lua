@@ -84,11 +84,12 @@ function M.perform(hooks, run, name)
   return nil, ("hooks.%s: %s"):format(name, tostring(message))
 end
 
---- Runs a hook now and tells what came of it.
+--- The same, and tells what came of it.
 function M.perform_and_tell(hooks, run, name, tell)
-  if not M.spec(run.rendered.hooks, name) then return end
+  if not M.spec(run.rendered.hooks, name) then return true end
   local ok, message = M.perform(hooks, run, name)
   tell({ kind = "hook", name = name, ok = ok or false, message = message })
+  return ok, message
 end
 
 local function work(hooks)

@@ -192,7 +192,7 @@ local function start(driver, i, run, tell)
     return tell(start_error(("services.%s has no exec, and its type '%s' gives none")
       :format(i.service.name, i.service.type), { fatal = true }))
   end
-  local ok, err = hooks.perform(run.hooks, run, "beforeStart")
+  local ok, err = hooks.perform_and_tell(run.hooks, run, "beforeStart", tell)
   if not ok then return tell(start_error(err)) end
   local own
   own, err = own_environment(driver, i, run)
