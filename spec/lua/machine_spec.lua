@@ -45,6 +45,20 @@ describe("the state machine", function()
     assert.equals("running", (step(starting, { budget_over = true })))
   end)
 
+  it("waits for what a service says itself, and starts it again if it never does", function()
+    local starting = { state = "starting", spawned = true, health = "passing",
+      waits_for_word = "it never said READY=1" }
+    assert.is_nil(step(starting))
+    local to, action, reason = step(starting, { budget_over = true })
+    assert.same({ "stopping", "stop_unready" }, { to, action })
+    assert.matches("it never said READY=1", reason)
+    local unready = { state = "stopping", failed_live = true, failed_why = reason,
+      exit = { ok = true, message = "stopped" } }
+    assert.same({ "backoff", "backoff", reason }, { step(unready) })
+    starting.ready = "it said READY=1"
+    assert.equals("running", (step(starting)))
+  end)
+
   it("restarts after an exit, unless the policy or the count forbids it", function()
     local exited = { state = "running", exit = { ok = false, message = "exited with code 1" } }
     assert.equals("backoff", (step(exited)))
