@@ -80,12 +80,18 @@ local UNIT_STATE = enum({ "active", "reloading", "inactive", "failed", "activati
 
 local FILE_OR_PATH = "a path the agent reads"
 
+-- Built in; any other is a file of checks/.
+M.check_strategies = { "http", "tcp", "command", "file", "systemd" }
+
 M.check = node("object", "a health check", {
-  later = later("run options"),
   fields = {
     enable = ENABLE,
     name = text("the check's name, in a list of checks"),
-    strategy = enum({ "http", "tcp", "command", "file", "systemd" }, "how it is done"),
+    strategy = text("how it is done: " .. table.concat(M.check_strategies, ", ") ..
+      ", or a file of checks/", { pattern = "^[%w_./-]+$", says = "the name of a strategy" }),
+    run = FUNCTION,
+    options = node("map", "what a check of checks/ is told", { keys = ANY_NAME,
+      of = node("any", "a value") }),
     role = enum({ "ready", "live", "report" },
       "ready gates dependents, live restarts, report only reports"),
     interval = seconds("between the starts of two tries", { min = 0.01, default = 10 }),

@@ -152,10 +152,63 @@ end
 
 local NEEDS = { http = "endpoint", command = "command", file = "path", systemd = "unit" }
 
+local BUILT_IN = {}
+for _, name in ipairs(schema.check_strategies) do BUILT_IN[name] = true end
+
+local function unknown_strategy(ctx, path, name)
+  local names = { table.unpack(schema.check_strategies) }
+  for _, item in ipairs(plugin.list("check", ctx.place.dir)) do names[#names + 1] = item.name end
+  add(ctx, path .. ".strategy", '"%s" is not one of %s%s', name, table.concat(names, ", "),
+    suggest.hint(name, names))
+end
+
+--- The options of a check of checks/: those given over its own defaults.
+local function check_options(ctx, path, check, defaults)
+  local options = {}
+  for key, value in pairs(defaults) do options[key] = value end
+  for _, key in ipairs(suggest.names(check.options or {})) do
+    if defaults[key] == nil then
+      add(ctx, validate.child(path .. ".options", key), "unknown option of %s%s", check.strategy,
+        suggest.hint(key, suggest.names(defaults)))
+    end
+    options[key] = check.options[key]
+  end
+  check.options = options
+end
+
+--- A check that is a file of checks/: its function becomes the check's own.
+local function from_file(ctx, path, check)
+  local name = check.strategy
+  if not plugin.find("check", name, ctx.place.dir) then return unknown_strategy(ctx, path, name) end
+  local value, file = plugin.read("check", name, ctx.place.dir)
+  if value == nil then
+    ctx.problems[#ctx.problems + 1] = file
+  elseif type(value) ~= "table" or type(value.run) ~= "function" then
+    ctx.problems[#ctx.problems + 1] = { file = file,
+      message = "a check returns {run = function(ctx, instance, options)}, and options if any" }
+  else
+    check.run, check.source = value.run, file
+    check_options(ctx, path, check, type(value.options) == "table" and value.options or {})
+  end
+end
+
+local function check_lua(ctx, path, check)
+  if check.run and check.strategy then
+    add(ctx, path .. ".run", "is a check by itself; leave out strategy")
+  elseif check.run then
+    check.strategy = "lua"
+  elseif check.strategy and not BUILT_IN[check.strategy] then
+    from_file(ctx, path, check)
+  elseif check.options then
+    add(ctx, path .. ".options", "is for checks in Lua; this one is %s", check.strategy)
+  end
+end
+
 local function check_check(ctx, path, check, service)
+  check_lua(ctx, path, check)
   if not check.strategy then
-    return add(ctx, path .. ".strategy", "is missing; one of %s",
-      table.concat(schema.check.fields.strategy.enum, ", "))
+    return add(ctx, path .. ".strategy", "is missing; one of %s, a file of checks/, or run",
+      table.concat(schema.check_strategies, ", "))
   end
   for _, key in ipairs(suggest.names(check)) do
     local belongs, owner = false, nil

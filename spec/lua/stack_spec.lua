@@ -422,7 +422,7 @@ describe("bad input", function()
     assert.matches("nodes: several nodes %(a, b%) are not supported yet",
       only "return { nodes = { a = {}, b = {} }, services = { a = { exec = {'x'} } } }",
         { node = "a" })
-    assert.matches("%.options: is not supported yet",
+    assert.matches("%.options: is for checks in Lua; this one is tcp",
       (problems_of(one "healthCheck = { strategy = 'tcp', options = {} }"))[1])
   end)
 

@@ -1,6 +1,7 @@
 --- health -- the checks of an instance: opened when it starts, closed when it ends, and put
 -- together into the one health that its dependents wait for.
 local core = require "orrery.core"
+local luacheck = require "orrery.luacheck"
 local suggest = require "orrery.suggest"
 
 local M = {}
@@ -32,10 +33,15 @@ local function watch(handle, name, tell)
   end
 end
 
+local function start(spec, i)
+  if luacheck.is(spec) then return luacheck.start(spec, i) end
+  return core.check.start(spec)
+end
+
 --- One check of an instance. What it was rendered to may make no check: then it fails for good.
-local function open_one(name, spec, tell, budget)
+local function open_one(i, name, spec, tell, budget)
   local check = { role = spec.role or "ready", state = "unknown" }
-  local ok, handle = pcall(core.check.start, with_schedule(spec, budget))
+  local ok, handle = pcall(start, with_schedule(spec, budget), i)
   if ok then
     check.handle, check.watcher = handle, core.task.spawn(watch, handle, name, tell)
   else
@@ -47,7 +53,7 @@ end
 --- Starts the rendered checks `specs` of `i`; each transition becomes a fact for `tell`.
 function M.open(_, i, specs, tell)
   for name, spec in pairs(specs or {}) do
-    i.checks[name] = open_one(name, spec, tell, i.budget)
+    i.checks[name] = open_one(i, name, spec, tell, i.budget)
   end
 end
 
@@ -69,7 +75,7 @@ function M.swap(_, i, specs, tell)
   M.close(i)
   local budget = i.state == "starting" and i.budget or 0
   for name, spec in pairs(specs or {}) do
-    local check, old = open_one(name, spec, tell, budget), before[name]
+    local check, old = open_one(i, name, spec, tell, budget), before[name]
     if old then check.state, check.message = old.state, old.message end
     i.checks[name] = check
   end

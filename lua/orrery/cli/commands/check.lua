@@ -1,4 +1,5 @@
 local core = require "orrery.core"
+local luacheck = require "orrery.luacheck"
 local session = require "orrery.cli.session"
 local suggest = require "orrery.suggest"
 local ui = require "orrery.cli.ui"
@@ -17,6 +18,7 @@ local function checks_of(stack, seen, i, secrets)
     spec.role = nil
     list[#list + 1] = {
       service = i.service.name, instance = i.id, name = name, role = specs[name].role or "ready",
+      about = i,
       spec = rendered and spec, result = not rendered and {ok = false,
         message = "cannot be rendered: " .. view.problems_text(problems)} or nil,
     }
@@ -25,7 +27,12 @@ local function checks_of(stack, seen, i, secrets)
 end
 
 local function run(check)
-  local ok, result = pcall(core.check.run, check.spec)
+  local ok, result
+  if luacheck.is(check.spec) then
+    ok, result = pcall(luacheck.run, check.spec, check.about)
+  else
+    ok, result = pcall(core.check.run, check.spec)
+  end
   if not ok then result = {ok = false, message = tostring(result)} end
   check.result = result
 end
