@@ -47,7 +47,8 @@ static int l_sleep(lua_State *L)
     s->timer.data = s;
     uv_update_time(&e->io->loop);
     uv_timer_init(&e->io->loop, &s->timer);
-    uv_timer_start(&s->timer, sleep_fired, bind_ms(seconds), 0);
+    uint64_t ms = bind_ms(seconds);
+    uv_timer_start(&s->timer, sleep_fired, ms ? ms + 1 : 0, 0); /* the loop's clock is cut to ms */
     return task_park(task, sleep_stop, s);
 }
 

@@ -22,7 +22,7 @@ describe("a systemd check", function()
 
   setup(function()
     missing = systemd.missing()
-    if not missing then manager = systemd.start() end
+    if not missing then manager, missing = systemd.start() end
   end)
 
   teardown(function()
