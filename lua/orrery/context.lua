@@ -2,8 +2,6 @@
 -- services it can name.
 local M = {}
 
-local MAX_FOREIGN = 200
-
 --- The record of an instance of our own stack, known from its configuration before it runs.
 local function own_record(stack, i)
   local service = i.service
@@ -12,27 +10,26 @@ local function own_record(stack, i)
     status = i.health, source = "stack", outputs = i.outputs }
 end
 
---- What other stacks registered, read once.
-local function foreign_records(stack, backend)
+--- Asks the backend for a service of another stack, once for each name. May wait. Most stacks name
+-- none, so nothing is read before it is named.
+local function foreign_lookup(backend)
   local found = {}
-  local names = backend and backend:services() or {}
-  for n, name in ipairs(names) do
-    if n > MAX_FOREIGN then break end
-    if not stack.services[name] then found[name] = (backend:lookup(name)) end
+  return function(name)
+    if not found[name] then found[name] = backend and backend:lookup(name) or {} end
+    return found[name]
   end
-  return found
 end
 
---- The render context of instance `i`. May wait (it asks the backend).
+--- The render context of instance `i`. Its lookup() and reveal() may wait.
 function M.of(stack, supervisor, i, backend, secrets)
-  local foreign = foreign_records(stack, backend)
+  local foreign = foreign_lookup(backend)
   local context = { stack = stack, service = i.service, instance = i.id, port = i.port,
     address = i.address, node = stack.node, ports = i.ports,
     dirs = i.dirs or i.service.dirs }
 
   function context.lookup(name)
     local instances = supervisor.by_service[name]
-    if not instances then return foreign[name] or {} end
+    if not instances then return foreign(name) end
     local records = {}
     for _, other in ipairs(instances) do records[#records + 1] = own_record(stack, other) end
     return records
