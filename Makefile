@@ -2,7 +2,7 @@
 PREFIX = /usr/local
 CMAKE_FLAGS =
 
-.PHONY: help up build test check static bench install clean deps deps-run deps-test build-asan
+.PHONY: help up build test check static bench install clean deps deps-run deps-test peers build-asan
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -13,7 +13,7 @@ up: deps-run build ## install what is missing, build, and run a PDS with all tha
 build: deps build/build.ninja ## build the program into build/
 	@cmake --build build
 
-test: deps-run deps-test build build-asan ## run every test; the last line is the totals
+test: deps-run deps-test peers build build-asan ## run every test; the last line is the totals
 	@spec/run.sh $(SPECS)
 
 check: static test ## format, layer rules, warnings as errors, sanitizers, tests
@@ -21,7 +21,7 @@ check: static test ## format, layer rules, warnings as errors, sanitizers, tests
 static: deps-test
 	@.ci/check.sh
 
-bench: deps-run deps-test build ## measure speed and weight
+bench: deps-run deps-test peers build ## measure speed and weight
 	@spec/bench/run.sh
 
 install: deps build ## install into PREFIX (/usr/local)
@@ -38,6 +38,9 @@ deps-run:
 
 deps-test:
 	@.ci/deps.sh build test
+
+peers: # without them their tests are skipped, and say so
+	@.ci/peers.sh consul etcd || true
 
 build/build.ninja:
 	@cmake -S . -B build -G Ninja $(CMAKE_FLAGS) >/dev/null

@@ -11,7 +11,8 @@ build="gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libcurl4-openssl-de
 run="g++ make python3 ca-certificates curl"
 test="lua5.4 lua-busted lua-check clang-format postgresql systemd dbus"
 
-say() { echo "deps: $*" >&2; }
+me=deps
+. "$(dirname "$0")/progress.sh"
 
 wanted_packages() {
   for group; do
@@ -46,28 +47,6 @@ may_become_root() {
   say "these Debian packages are missing: $*"
   say "install them as root, then try again:  apt-get install $*"
   exit 1
-}
-
-# Runs a command quietly: a line of progress every five seconds, and its last lines if it fails.
-with_progress() {
-  title=$1
-  shift
-  log=$(mktemp)
-  "$@" >"$log" 2>&1 </dev/null &
-  pid=$!
-  trap 'kill $pid 2>/dev/null; rm -f "$log"; exit 130' INT TERM
-  waited=0
-  while kill -0 $pid 2>/dev/null; do
-    sleep 1
-    waited=$((waited + 1))
-    [ $((waited % 5)) -ne 0 ] || say "$title ... $waited s: $(tail -n 1 "$log" | cut -c 1-60)"
-  done
-  code=0
-  wait $pid || code=$?
-  trap - INT TERM
-  [ $code -eq 0 ] || { say "$title failed:"; tail -n 15 "$log" >&2; }
-  rm -f "$log"
-  return $code
 }
 
 apt() { as_root apt-get -y -q -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=120 "$@"; }

@@ -1,0 +1,116 @@
+#!/bin/sh
+# peers.sh -- unpacks server programs that the tests talk to and the running Debian release lacks.
+# They come from other Debian releases, by a configuration of apt that lies with them: the machine's
+# package sources stay as they are, and nothing is installed. A run that finds all in place takes
+# milliseconds. Needs no root.
+#   peers.sh NAME...      consul etcd; each is then in build/peers/NAME/usr/bin
+set -u
+cd "$(dirname "$0")/.." || exit 1
+me=peers
+. .ci/progress.sh
+
+peers=$PWD/build/peers
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# The release, a program to look for, and the packages.
+peer() {
+  case $1 in
+    consul) echo bullseye consul consul ;;
+    etcd) echo trixie etcd etcd-server etcd-client ;;
+    *) say "no such peer: $1"; exit 2 ;;
+  esac
+}
+
+# Where this machine gets its own release from, in either form that apt reads.
+own_mirror() {
+  release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+  cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+    sed -n 's/^deb  *\(\[[^]]*\]\)\{0,1\} *\([^ ]*\)  *\([^ ]*\).*/\2 \3/p' |
+    awk -v release="$release" '$2 == release { print $1; exit }'
+  cat /etc/apt/sources.list.d/*.sources 2>/dev/null | awk -v RS= -v release="$release" '
+    !/(^|\n)Enabled: *no/ && $0 ~ "(^|\n)Suites:[^\n]*[ \t]" release "([ \t\n]|$)" {
+      sub(/.*(^|\n)URIs:[ \t]*/, ""); print $1; exit }'
+}
+
+# Old releases move to the archive.
+mirrors() {
+  { own_mirror; printf '%s\n' http://deb.debian.org/debian http://archive.debian.org/debian; } |
+    sed 's,/*$,,' | awk '!seen[$0]++'
+}
+
+# private_apt FOLDER ARGUMENT... -- apt with sources, lists and cache of its own
+private_apt() {
+  own=$1
+  shift
+  "$@" -q -c "$own/apt.conf"
+}
+
+configure() { # FOLDER MIRROR RELEASE
+  mkdir -p "$1/lists/partial" "$1/cache/archives/partial" "$1/sources.list.d"
+  : >"$1/status"
+  echo "deb [signed-by=$keyring] $2 $3 main" >"$1/sources.list"
+  cat >"$1/apt.conf" <<CONF
+Dir::Etc::sourcelist "$1/sources.list";
+Dir::Etc::sourceparts "$1/sources.list.d";
+Dir::State "$1";
+Dir::State::lists "$1/lists";
+Dir::State::status "$1/status";
+Dir::Cache "$1/cache";
+APT::Sandbox::User "$(id -un)";
+APT::Update::Error-Mode "any";
+Acquire::Check-Valid-Until "false";
+Acquire::Languages "none";
+Acquire::Retries "2";
+Acquire::http::Timeout "30";
+CONF
+}
+
+# Only what the machine's own apt configuration adds after an update would need root.
+read_lists() {
+  private_apt "$1" apt-get update -o APT::Update::Post-Invoke::= \
+    -o APT::Update::Post-Invoke-Success::=
+}
+
+fetch_from() { # NAME FOLDER MIRROR RELEASE PACKAGE...
+  name=$1 folder=$2 mirror=$3 release=$4
+  shift 4
+  configure "$folder" "$mirror" "$release"
+  with_progress "$name: reading the lists of $release at $mirror" read_lists "$folder" || return 1
+  (cd "$folder" && with_progress "$name: downloading $*" private_apt "$folder" apt-get download "$@")
+}
+
+unpack() { # FOLDER
+  for file in "$1"/*.deb; do dpkg -x "$file" "$1/root" || return 1; done
+  for file in "$1"/root/usr/bin/*; do
+    missing=$(ldd "$file" 2>/dev/null | awk '/not found/ { print $1 }')
+    [ -z "$missing" ] || { say "${file##*/} needs libraries that are missing here:" $missing; return 1; }
+  done
+}
+
+fetch() { # NAME RELEASE PROGRAM PACKAGE...
+  name=$1 release=$2 program=$3
+  shift 3
+  [ ! -x "$peers/$name/usr/bin/$program" ] || return 0
+  [ -r $keyring ] || { say "$keyring is missing: install debian-archive-keyring"; return 1; }
+  folder=$peers/.$name.$$
+  for mirror in $(mirrors); do
+    rm -rf "$folder"
+    fetch_from "$name" "$folder" "$mirror" "$release" "$@" && unpack "$folder" && break
+  done
+  if [ -x "$folder/root/usr/bin/$program" ]; then
+    mv -T "$folder/root" "$peers/$name" 2>/dev/null # fails if another run was faster
+    say "$name is in $peers/$name"
+  fi
+  rm -rf "$folder"
+  [ -x "$peers/$name/usr/bin/$program" ]
+}
+
+failed=0
+for wanted; do
+  set -- $(peer "$wanted")
+  [ $# -gt 0 ] || exit 2
+  fetch "$wanted" "$@" && continue
+  failed=1
+  say "could not get $1's packages of $wanted: its tests will be skipped; try .ci/peers.sh $wanted when the network is back"
+done
+exit $failed
