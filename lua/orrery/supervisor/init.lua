@@ -4,25 +4,20 @@
 -- through a queue; nothing else writes an instance. After each fact it asks machine.step() about
 -- every instance, in start order, until no instance has anything left to do.
 local core = require "orrery.core"
-local edges = require "orrery.edges"
-local events = require "orrery.events"
+local actions = require "orrery.supervisor.actions"
+local commands = require "orrery.supervisor.commands"
+local facts = require "orrery.supervisor.facts"
 local gate = require "orrery.supervisor.gate"
 local health = require "orrery.supervisor.health"
 local instances_of = require "orrery.supervisor.instances"
 local machine = require "orrery.supervisor.machine"
-local ready = require "orrery.supervisor.ready"
 local reload = require "orrery.supervisor.reload"
+local writer = require "orrery.supervisor.writer"
 
 local M = {}
 
 local AT_REST = { stopped = true, failed = true, done = true, backoff = true, waiting = true,
   blocked = true }
-
---- A restart that was asked for has not worked, or has: it excuses nothing any more.
-local FINAL = { failed = true, done = true, backoff = true }
-
-local PENDING_RETRY = 1  -- seconds
-local HEALTHY_AGAIN = 60 -- seconds
 
 --- Makes a supervisor. `options`: stack, plan (plan.build), driver, log (events),
 -- on_change(instance) called when a state or health changed (it must not wait), check_specs (from
@@ -77,291 +72,6 @@ local function world_of(sup, i, now)
   }
 end
 
-local function emit(sup, i, kind, fields)
-  fields.type, fields.service, fields.instance = kind, i.service.name, i.id
-  events.add(sup.log, fields)
-end
-
---- It serves: a restart that was asked for is over.
-local function begin_healthy(i)
-  if i.again then return end -- it is about to stop
-  i.planned = nil
-  i.healthy_since = i.healthy_since or core.time.monotonic()
-end
-
---- It serves no more. What served long enough begins its count of failures anew.
-local function end_healthy(i)
-  local since = i.healthy_since
-  if since and core.time.monotonic() - since >= HEALTHY_AGAIN then i.failures = 0 end
-  i.healthy_since = nil
-end
-
-local function set_health(sup, i, value, message)
-  i.health_message = message
-  if i.health == value then return end
-  local before = i.health
-  i.health = value
-  if value == "passing" then begin_healthy(i) else end_healthy(i) end
-  emit(sup, i, "health", { from = before, to = value, reason = message })
-  if sup.on_change then sup.on_change(i) end
-end
-
---- Marks an instance, and all whose gate or whose leave to stop depends on it, for the next look.
-local function touch_around(sup, i)
-  sup.touched[i] = true
-  for name in pairs(i.service.dependencies) do
-    for _, other in ipairs(sup.by_service[name] or {}) do sup.touched[other] = true end
-  end
-  for _, name in ipairs(sup.dependents[i.service.name] or {}) do
-    for _, other in ipairs(sup.by_service[name] or {}) do sup.touched[other] = true end
-  end
-end
-
---- The only writer of an instance's state.
-local function set_state(sup, i, transition)
-  local before = i.state
-  i.state, i.reason, i.since = transition.to, transition.reason, core.time.now()
-  if FINAL[i.state] then i.planned = nil end
-  if i.state == "running" and (i.unchecked or not sup.checks_on) then begin_healthy(i) end
-  emit(sup, i, "state", { from = before, to = i.state, reason = i.reason })
-  touch_around(sup, i)
-  if sup.on_change then sup.on_change(i) end
-end
-
-local function set_flag(sup, i, flag, why)
-  if (i[flag] and true or false) == (why and true or false) then return end
-  i[flag] = why or nil
-  emit(sup, i, "flag", { flag = flag, to = why and "set" or "cleared", reason = why or "" })
-end
-
---- Hands a fact about instance `id` to the supervisor; may be called from any task.
-local function tell(sup, id, generation, fact)
-  fact.id, fact.generation = id, generation
-  sup.queue:push(fact)
-end
-
-local function teller(sup, i)
-  local id, generation = i.id, i.generation
-  return function(fact) tell(sup, id, generation, fact) end
-end
-
-local actions = {}
-
-function actions.wait(_, i)
-  reload.succeed(i)
-  i.waiting_since = core.time.monotonic()
-  i.exit, i.start_error, i.spawned, i.again, i.failed_live, i.live = nil, nil, nil, nil, nil, nil
-  i.failed_why = nil
-end
-
-function actions.start(sup, i)
-  i.generation = i.generation + 1
-  i.exit, i.start_error, i.spawned, i.again, i.foreign = nil, nil, nil, nil, nil
-  i.started_at = core.time.monotonic()
-  i.ready, i.status = nil, nil
-  i.waits_for_word = sup.checks_on and ready.says(i.service) and ready.missing(i.service) or nil
-  i.waits_for_check = sup.checks_on and i.service.readyWhen ~= "started"
-    and health.has_ready(sup, i)
-  sup.driver.start(sup, i, teller(sup, i))
-end
-
-function actions.stop(sup, i)
-  i.again = nil
-  sup.driver.stop(i, teller(sup, i))
-end
-
-function actions.hold(sup, i)
-  i.held = i.reason
-  actions.stop(sup, i)
-end
-
-function actions.stop_failed(sup, i)
-  i.failed_live = true
-  actions.stop(sup, i)
-end
-
---- It never said that it is ready.
-function actions.stop_unready(sup, i)
-  i.failed_live, i.failed_why = true, i.reason
-  actions.stop(sup, i)
-end
-
---- A value is not known yet: looks again soon, and counts no failure.
-function actions.pend(_, i)
-  i.pending = true
-  i.next_start = core.time.monotonic() + PENDING_RETRY
-end
-
-function actions.backoff(_, i)
-  local now = core.time.monotonic()
-  end_healthy(i)
-  i.failures, i.restarts = i.failures + 1, i.restarts + 1
-  table.insert(i.failed_at, now)
-  if #i.failed_at > i.restart.max then table.remove(i.failed_at, 1) end
-  i.next_start = now + machine.delay(i.restart, i.failures, math.random())
-end
-
-local facts = {}
-
---- The driver started it: {pid =, checks = rendered check specs, url =}.
-function facts.started(sup, i, fact)
-  i.pending = nil
-  i.spawned, i.pid, i.url, i.did = true, fact.pid, fact.url, fact.did
-  if sup.checks_on and not i.oneshot then health.open(sup, i, fact.checks, teller(sup, i)) end
-end
-
-function facts.start_error(_, i, fact)
-  i.start_error = fact
-  i.foreign = fact.foreign
-end
-
---- What a oneshot has published is known now: who waits for a value looks again.
-local function publish(sup, i, values)
-  i.outputs = values
-  for _, other in ipairs(sup.instances) do
-    if other.pending and other.state == "backoff" then
-      other.next_start = core.time.monotonic()
-      sup.touched[other] = true
-    end
-  end
-end
-
-function facts.exited(sup, i, fact)
-  health.close(i)
-  end_healthy(i)
-  i.exit, i.pid, i.refreshing, i.swapped = fact, nil, nil, nil
-  if fact.outputs then publish(sup, i, fact.outputs) end
-  set_health(sup, i, "unknown", fact.message)
-end
-
---- It says itself that it is ready.
-function facts.ready(sup, i, fact)
-  if i.ready then return end
-  i.ready = fact.message
-  emit(sup, i, "notify", { reason = fact.message })
-end
-
---- It says what it is doing; or somebody else did in its name.
-function facts.says(sup, i, fact)
-  if fact.status == i.status and not fact.refused then return end
-  i.status = fact.status or i.status
-  emit(sup, i, "notify", { reason = fact.refused or fact.status })
-end
-
---- A hook ended: {name, ok, message}.
-function facts.hook(sup, i, fact)
-  emit(sup, i, "hook", { hook = fact.name, to = fact.ok and "done" or "failed",
-    reason = fact.message })
-end
-
---- A check changed its mind: {name, state, message, latency}.
-function facts.check(sup, i, fact)
-  local check = i.checks[fact.name]
-  if not check then return end
-  check.state, check.message, check.latency = fact.state, fact.message, fact.latency
-  if i.swapped then i.swapped, i.planned = nil, i.again and i.planned end
-  if check.role == "live" then
-    i.live = fact.state == "passing" or nil
-    if fact.state == "failing" then i.live, i.live_message = false, fact.message end
-  end
-  set_health(sup, i, health.combine(i))
-end
-
---- A reload brought other checks, rendered: the old ones end, what they said stands for now.
-function facts.checks(sup, i, fact)
-  i.refreshing = nil
-  if fact.problem then return emit(sup, i, "reload", { to = "failed", reason = fact.problem }) end
-  if not i.spawned or i.exit then return end
-  health.swap(sup, i, fact.specs, teller(sup, i))
-  i.live, i.swapped = nil, next(i.checks) ~= nil or nil
-  if not i.swapped then i.planned = nil end
-  set_health(sup, i, health.combine(i))
-end
-
---- A reload wrote its files again: {changed, restart, problem}.
-function facts.files(sup, i, fact)
-  i.refreshing = nil
-  if fact.problem then return emit(sup, i, "reload", { to = "failed", reason = fact.problem }) end
-  for _, path in ipairs(fact.changed) do
-    emit(sup, i, "file", { to = "written", message = path })
-  end
-  if fact.restart and not i.exit then i.again, i.planned = true, true end
-end
-
-local commands = {}
-
---- The services a command names; all if it names none.
-local function named(sup, names) return #names > 0 and names or sup.plan.order end
-
-local function each(sup, names, act)
-  for _, name in ipairs(names) do
-    for _, i in ipairs(sup.by_service[name] or {}) do
-      act(i)
-      touch_around(sup, i)
-    end
-  end
-  return names
-end
-
-local function edges_of(sup) return edges.spec(sup.stack) end
-
---- What has failed is tried again.
-function commands.up(sup, names)
-  local wanted = #names > 0 and core.graph.needs(edges_of(sup), names) or sup.plan.order
-  return each(sup, wanted, function(i)
-    i.desired, i.held = "up", nil
-    if i.state == "failed" or i.state == "backoff" then i.again = true end
-    if i.state == "failed" then i.failed_at, i.failures = {}, 0 end
-  end)
-end
-
---- As up; and what is done is done, unless it is named.
-function commands.start(sup, names)
-  local wanted = commands.up(sup, names)
-  each(sup, names, function(i)
-    if i.state == "done" then i.again = true end
-  end)
-  return wanted
-end
-
-function commands.stop(sup, names)
-  local wanted, seen = {}, {}
-  local function add(list)
-    for _, name in ipairs(list) do
-      if not seen[name] then wanted[#wanted + 1] = name end
-      seen[name] = true
-    end
-  end
-  names = named(sup, names)
-  add(names)
-  add(core.graph.dependents(edges_of(sup), names))
-  return each(sup, wanted, function(i) i.desired = "down" end)
-end
-
-function commands.restart(sup, names)
-  return each(sup, named(sup, names), function(i)
-    i.desired, i.held, i.again, i.planned = "up", nil, true, true
-    i.failed_at, i.failures = {}, 0
-    if i.state == "stopped" or i.state == "waiting" or i.state == "blocked" then i.again = nil end
-  end)
-end
-
-function commands.down(sup)
-  if not sup.ending then events.add(sup.log, { type = "agent", to = "stopping" }) end
-  sup.ending = true
-  return each(sup, sup.plan.order, function(i) i.desired = "down" end)
-end
-
---- Kills what still runs: the second Ctrl-C.
-function commands.kill(sup)
-  local names = commands.down(sup)
-  for _, i in ipairs(sup.instances) do sup.driver.kill(i) end
-  return names
-end
-
---- Takes over a changed stack, as reload.prepare() made it ready.
-function commands.reload(sup, change) return reload.apply(sup, change, teller) end
-
 local function ask(sup, verb, what)
   if sup.ending and verb ~= "down" and verb ~= "kill" then
     return nil, "the stack is stopping; start it again with `orrery up` when it has ended", "closed"
@@ -409,13 +119,13 @@ local function take(sup, fact)
   local i = sup.by_id[fact.id]
   if not i or (i.generation ~= fact.generation and fact.kind ~= "hook") then return end
   facts[fact.kind](sup, i, fact)
-  touch_around(sup, i)
+  writer.touch_around(sup, i)
 end
 
 local function update_flags(sup, i, world)
   local running = i.state == "running" or (i.state == "starting" and i.spawned)
-  set_flag(sup, i, "degraded", running and world.gate.degraded)
-  set_flag(sup, i, "impaired", running and world.gate.impaired)
+  writer.set_flag(sup, i, "degraded", running and world.gate.degraded)
+  writer.set_flag(sup, i, "impaired", running and world.gate.impaired)
 end
 
 local function step(sup, i)
@@ -423,7 +133,7 @@ local function step(sup, i)
   i.next_budget = world.gate.next
   local transition = machine.step(i, world)
   if transition then
-    set_state(sup, i, transition)
+    writer.set_state(sup, i, transition)
     if transition.action then actions[transition.action](sup, i) end
   end
   update_flags(sup, i, world)
