@@ -49,14 +49,18 @@ static uint64_t cpu_ns(void)
  * pcall loop cannot outrun it. Coroutines made by the script inherit it. */
 static void runaway_hook(lua_State *L, lua_Debug *ar)
 {
-    (void)ar;
     struct engine *e = bind_engine_of(L);
     struct task *t = e->tasks.running;
     if (!t || cpu_ns() - e->tasks.resumed_cpu_ns < RUNAWAY_NS)
         return;
     lua_sethook(L, runaway_hook, LUA_MASKCOUNT, 1);
-    t->tripped = true;
-    luaL_error(L, "ran for a second without waiting, and was stopped");
+    if (!t->tripped) {
+        lua_getinfo(L, "Sl", ar);
+        t->tripped = xasprintf("%s:%d: ran for a second without waiting, and was stopped",
+                               ar->short_src, ar->currentline);
+    }
+    lua_pushstring(L, t->tripped);
+    lua_error(L);
 }
 
 static void enqueue(struct task *t, int nresults)
@@ -180,6 +184,7 @@ static void task_free(struct task *t)
     if (t->next)
         t->next->prev = t->prev;
     e->tasks.count--;
+    free(t->tripped);
     free(t);
 }
 
@@ -252,7 +257,8 @@ static void run(struct task *t)
     int n = 0;
 
     if (t->tripped) {
-        t->tripped = false;
+        free(t->tripped);
+        t->tripped = NULL;
         lua_sethook(t->L, runaway_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
     }
     tasks->running = t;

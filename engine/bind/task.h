@@ -20,7 +20,8 @@ struct task {
     int ref;
     struct task *next, **prev; /* tasks.all */
     struct task *ready_next;   /* tasks.ready */
-    bool queued, cancelled, tripped;
+    bool queued, cancelled;
+    char *tripped; /* owned: where it ran too long; NULL unless it did since it was resumed */
     int nresults;
     void (*cancel)(void *op);   /* set only while parked */
     void *op;                   /* owned by the operation, not by the task */
