@@ -108,21 +108,31 @@ bool engine_step(struct engine *e)
     return tasks_run_ready(e) || alive || uv_loop_alive(&e->io->loop);
 }
 
-/* The program's own task, as the C side sees it. */
-struct program {
-    bool ended;
-    int code;
-};
+void engine_poll(struct engine *e)
+{
+    uv_run(&e->io->loop, UV_RUN_NOWAIT);
+    if (tasks_run_ready(e))
+        return; /* the caller comes again at once */
+    uv_run(&e->io->loop, UV_RUN_NOWAIT);
+}
 
+static void program_end(struct engine_program *p, int code, const char *error)
+{
+    p->running = false;
+    p->code = code;
+    p->error = error ? xstrdup(error) : NULL;
+}
+
+/* What it returned, or raised, is on top of the stack. */
 static int program_ended(lua_State *L, int status, lua_KContext context)
 {
-    struct program *p = (struct program *)context;
+    struct engine_program *p = &((struct engine *)context)->program;
     int exact;
-    lua_Integer code = lua_tointegerx(L, -1, &exact);
-    p->ended = true;
-    p->code = exact ? (int)(code & 255) : 1;
+    lua_Integer code = lua_tointegerx(L, -2, &exact);
     if (status != LUA_OK && status != LUA_YIELD)
-        fprintf(stderr, "orrery: %s\n", lua_tostring(L, -1));
+        program_end(p, 1, lua_tostring(L, -1));
+    else
+        program_end(p, exact ? (int)(code & 255) : 1, lua_tostring(L, -1));
     return 0;
 }
 
@@ -132,30 +142,31 @@ static int add_traceback(lua_State *L)
     return 1;
 }
 
-/* (program, module, name, arguments): runs require(module)[name](arguments). */
+/* (engine, module, name, arguments): runs require(module)[name](arguments). */
 static int l_program(lua_State *L)
 {
     lua_KContext context = (lua_KContext)lua_touserdata(L, 1);
+    lua_pushcfunction(L, add_traceback);
     lua_getglobal(L, "require");
     lua_pushvalue(L, 2);
     lua_call(L, 1, 1);
-    lua_pushcfunction(L, add_traceback);
-    lua_insert(L, -2);
     lua_pushvalue(L, 3);
     lua_gettable(L, -2);
     lua_replace(L, -2);
     lua_pushvalue(L, 4);
-    int status = lua_pcallk(L, 1, 1, -3, context, program_ended);
+    int status = lua_pcallk(L, 1, 2, 5, context, program_ended);
     return program_ended(L, status, context);
 }
 
-int engine_run(struct engine *e, const char *module, const char *name, int argc, char **argv)
+void engine_start(struct engine *e, const char *module, const char *name, int argc,
+                  char *const *argv)
 {
-    struct program p = {.code = 1};
     lua_State *L = e->L;
 
+    free(e->program.error);
+    e->program = (struct engine_program){.running = true, .code = 1};
     lua_pushcfunction(L, l_program);
-    lua_pushlightuserdata(L, &p);
+    lua_pushlightuserdata(L, e);
     lua_pushstring(L, module);
     lua_pushstring(L, name);
     lua_createtable(L, argc, 1);
@@ -164,12 +175,20 @@ int engine_run(struct engine *e, const char *module, const char *name, int argc,
         lua_rawseti(L, -2, i);
     }
     task_spawn(e, L, 4);
-    while (!p.ended && e->tasks.count > 0)
-        if (!engine_step(e) && !p.ended) {
-            fprintf(stderr, "orrery: deadlock: the program waits for what can never happen\n");
-            break;
-        }
-    return p.code;
+}
+
+bool engine_running(struct engine *e)
+{
+    if (e->program.running && e->tasks.count == 0)
+        program_end(&e->program, 1, "the program's task has failed");
+    return e->program.running;
+}
+
+void engine_drive(struct engine *e)
+{
+    while (engine_running(e))
+        if (!engine_step(e) && e->program.running)
+            program_end(&e->program, 1, "deadlock: the program waits for what can never happen");
 }
 
 void engine_close(struct engine *e)
@@ -179,6 +198,7 @@ void engine_close(struct engine *e)
         lua_close(e->L); /* collects the handles that scripts left open, which need the loop */
     io_close(e->io);
     free(e->io);
+    free(e->program.error);
     free(e->root);
     free(e);
 }

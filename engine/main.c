@@ -54,7 +54,11 @@ int main(int argc, char **argv)
         guard_close(guard);
         return 1;
     }
-    int code = engine_run(e, "orrery.cli", "main", argc, argv);
+    engine_start(e, "orrery.cli", "main", argc, argv);
+    engine_drive(e);
+    int code = e->program.code;
+    if (e->program.error)
+        fprintf(stderr, "orrery: %s\n", e->program.error);
     engine_close(e);
     guard_close(guard);
     return code;

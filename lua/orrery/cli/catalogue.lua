@@ -5,6 +5,7 @@
 --   group              the heading it stands under
 --   arguments          "SERVICE", "[SERVICE...]" and the like
 --   options            see args.lua
+--   own_words          what follows its first argument is not ours to read: `script FILE -x`
 --   details, exits, example   lines for its --help
 --   run(ctx)           ctx = {command, options, args}; returns the exit code (nothing is 0)
 local args = require "orrery.cli.args"

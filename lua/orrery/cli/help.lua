@@ -17,7 +17,7 @@ M.global_options = {
 
 local GROUPS = {
   {"run", "Run a stack"}, {"look", "Look at what runs"},
-  {"prepare", "Prepare and understand"}, {"other", "Other"},
+  {"prepare", "Prepare and understand"}, {"lua", "Work in Lua"}, {"other", "Other"},
 }
 
 local EXIT_CODES = {

@@ -35,7 +35,8 @@ local function dispatch(words, seen)
   seen.command = name
   words.at = words.at + 1
   local options = options_of(command)
-  local after, rest = args.read(words, options)
+  local after, rest = args.read(words, options, command.own_words)
+  if command.own_words then rest = table.move(words, words.at, #words, 1, {}) end
   local given = merge(globals, after)
   if given.help then return help.command(command) end
   args.count(rest, command.arguments)
