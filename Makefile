@@ -25,7 +25,9 @@ bench: deps-run deps-test peers build ## measure speed and weight
 	@spec/bench/run.sh
 
 install: deps build ## install into PREFIX (/usr/local)
-	cmake --install build --prefix $(PREFIX)
+	@cmake -S . -B build -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+	@cmake --build build
+	cmake --install build
 
 clean: ## remove what was built
 	rm -rf build build-asan
