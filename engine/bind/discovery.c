@@ -6,6 +6,7 @@
 
 #include "backend.h"
 #include "bind/bind.h"
+#include "bind/discovery.h"
 #include "bind/json.h"
 #include "bind/libs.h"
 #include "bind/task.h"
@@ -16,17 +17,6 @@
 #include "core/mem.h"
 #include "engine.h"
 #include "io/io.h"
-
-#define BACKEND_CLASS "orrery.backend"
-#define MAX_TTL_S (365 * 24 * 3600)
-#define DEFAULT_WAIT_S 60
-
-/* An open backend, as its Lua handle owns it. */
-struct discovery {
-    const struct backend *kind;
-    void *self; /* owned, through kind */
-    struct call *calls;
-};
 
 /* One request that a task waits for. Freed when it ends, in whichever of the three ways. */
 struct call {
@@ -84,16 +74,54 @@ static int push_names(lua_State *L, const struct backend_answer *answer)
     return 1;
 }
 
+static int push_lock(lua_State *L, const struct backend_answer *answer)
+{
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, answer->lock);
+    lua_setfield(L, -2, "lock");
+    lua_pushinteger(L, (lua_Integer)answer->token);
+    lua_setfield(L, -2, "token");
+    return 1;
+}
+
+static int push_value(lua_State *L, const struct backend_answer *answer)
+{
+    lua_createtable(L, 0, 2);
+    if (answer->value) {
+        lua_pushlstring(L, answer->value, answer->value_len);
+        lua_setfield(L, -2, "value");
+    }
+    lua_pushinteger(L, (lua_Integer)answer->revision);
+    lua_setfield(L, -2, "revision");
+    lua_pushstring(L, answer->cursor);
+    return 2;
+}
+
+static int push_revision(lua_State *L, const struct backend_answer *answer)
+{
+    lua_pushinteger(L, (lua_Integer)answer->revision);
+    return 1;
+}
+
 static int push_answer(lua_State *L, enum backend_verb verb, const struct backend_answer *answer)
 {
     if (answer->err)
         return bind_push_err(L, answer->err);
-    if (verb == BACKEND_LOOKUP)
+    switch (verb) {
+    case BACKEND_LOOKUP:
         return push_instances(L, answer);
-    if (verb == BACKEND_SERVICES)
+    case BACKEND_SERVICES:
         return push_names(L, answer);
-    lua_pushboolean(L, 1);
-    return 1;
+    case BACKEND_LOCK:
+        return push_lock(L, answer);
+    case BACKEND_KV_GET:
+        return push_value(L, answer);
+    case BACKEND_KV_PUT:
+        return push_revision(L, answer);
+    default:
+        lua_pushboolean(L, 1);
+        return 1;
+    }
 }
 
 static void call_done(void *data, const struct backend_answer *answer)
@@ -103,7 +131,7 @@ static void call_done(void *data, const struct backend_answer *answer)
     call_free(c);
 }
 
-static int call_park(struct task *task, struct discovery *d, const struct backend_request *request)
+int discovery_park(struct task *task, struct discovery *d, const struct backend_request *request)
 {
     struct call *c = xcalloc(1, sizeof *c);
     c->discovery = d;
@@ -136,7 +164,7 @@ static const char *check_id(lua_State *L, int arg)
     return id;
 }
 
-static lua_Number opt_seconds(lua_State *L, int arg, lua_Number otherwise, lua_Number max)
+lua_Number discovery_opt_seconds(lua_State *L, int arg, lua_Number otherwise, lua_Number max)
 {
     lua_Number seconds = luaL_optnumber(L, arg, otherwise);
     luaL_argcheck(L, seconds >= 0 && seconds <= max, arg, "must be a number of seconds");
@@ -172,7 +200,7 @@ static int l_register(lua_State *L)
     struct engine *e = bind_engine(L);
     struct discovery *d = bind_handle(L, 1, BACKEND_CLASS);
     luaL_checktype(L, 2, LUA_TTABLE);
-    lua_Number ttl = opt_seconds(L, 3, 0, MAX_TTL_S);
+    lua_Number ttl = discovery_opt_seconds(L, 3, 0, MAX_TTL_S);
     bool owned = true;
     if (!lua_isnoneornil(L, 4)) {
         luaL_checktype(L, 4, LUA_TTABLE);
@@ -187,13 +215,13 @@ static int l_register(lua_State *L)
         err_set(&err, "invalid", "cannot register: %s", err.message);
         return bind_fail(L, &err);
     }
-    return call_park(task, d,
-                     &(struct backend_request){.verb = BACKEND_REGISTER,
-                                               .record = record,
-                                               .service = record->service,
-                                               .id = record->id,
-                                               .ttl_s = (uint64_t)(bind_ms(ttl) + 999) / 1000,
-                                               .owned = owned});
+    return discovery_park(task, d,
+                          &(struct backend_request){.verb = BACKEND_REGISTER,
+                                                    .record = record,
+                                                    .service = record->service,
+                                                    .id = record->id,
+                                                    .ttl_s = (uint64_t)(bind_ms(ttl) + 999) / 1000,
+                                                    .owned = owned});
 }
 
 static int with_id(lua_State *L, enum backend_verb verb)
@@ -205,8 +233,8 @@ static int with_id(lua_State *L, enum backend_verb verb)
     struct task *task = task_self(e, L);
     if (!d)
         return bind_closed(L);
-    return call_park(task, d,
-                     &(struct backend_request){.verb = verb, .service = service, .id = id});
+    return discovery_park(task, d,
+                          &(struct backend_request){.verb = verb, .service = service, .id = id});
 }
 
 static int l_renew(lua_State *L) { return with_id(L, BACKEND_RENEW); }
@@ -219,15 +247,15 @@ static int l_lookup(lua_State *L)
     struct discovery *d = bind_handle(L, 1, BACKEND_CLASS);
     const char *service = check_name(L, 2);
     const char *cursor = luaL_optstring(L, 3, NULL);
-    lua_Number wait = opt_seconds(L, 4, DEFAULT_WAIT_S, 1e9);
+    lua_Number wait = discovery_opt_seconds(L, 4, DEFAULT_WAIT_S, 1e9);
     struct task *task = task_self(e, L);
     if (!d)
         return bind_closed(L);
-    return call_park(task, d,
-                     &(struct backend_request){.verb = BACKEND_LOOKUP,
-                                               .service = service,
-                                               .cursor = cursor,
-                                               .timeout_ms = bind_ms(wait)});
+    return discovery_park(task, d,
+                          &(struct backend_request){.verb = BACKEND_LOOKUP,
+                                                    .service = service,
+                                                    .cursor = cursor,
+                                                    .timeout_ms = bind_ms(wait)});
 }
 
 static int l_services(lua_State *L)
@@ -237,7 +265,7 @@ static int l_services(lua_State *L)
     struct task *task = task_self(e, L);
     if (!d)
         return bind_closed(L);
-    return call_park(task, d, &(struct backend_request){.verb = BACKEND_SERVICES});
+    return discovery_park(task, d, &(struct backend_request){.verb = BACKEND_SERVICES});
 }
 
 static int l_close(lua_State *L)
@@ -264,6 +292,12 @@ static const luaL_Reg methods[] = {{"register", l_register},
                                    {"deregister", l_deregister},
                                    {"lookup", l_lookup},
                                    {"services", l_services},
+                                   {"lock", discovery_lock},
+                                   {"renew_lock", discovery_renew_lock},
+                                   {"unlock", discovery_unlock},
+                                   {"kv_get", discovery_kv_get},
+                                   {"kv_put", discovery_kv_put},
+                                   {"kv_delete", discovery_kv_delete},
                                    {"close", l_close},
                                    {"__gc", l_close},
                                    {"__close", l_close},
@@ -303,14 +337,36 @@ static int unknown_kind(lua_State *L, const char *name)
     return bind_fail(L, &err);
 }
 
-/* Pushes a table of those options that this kind of backend reads. */
-static void push_options(lua_State *L, int from, const struct backend *kind)
+static bool reads(const struct backend *kind, const char *name)
 {
-    lua_newtable(L);
-    for (const char *const *key = kind->options; *key; key++) {
-        lua_getfield(L, from, *key);
-        lua_setfield(L, -2, *key);
+    for (const char *const *key = kind->options; *key; key++)
+        if (strcmp(*key, name) == 0)
+            return true;
+    return false;
+}
+
+static int unknown_option(const struct backend *kind, const char *name, struct err *err)
+{
+    struct buf known = {0};
+    for (const char *const *key = kind->options; *key; key++)
+        buf_printf(&known, key == kind->options ? "%s" : ", %s", *key);
+    err_set(err, "invalid", "the discovery backend %s does not read \"%.60s\"; it reads: %s",
+            kind->name, name, known.data ? known.data : "nothing");
+    buf_free(&known);
+    return -1;
+}
+
+/* Refuses an option that this kind of backend does not read. */
+static int check_options(lua_State *L, int table, const struct backend *kind, struct err *err)
+{
+    lua_pushnil(L);
+    while (lua_next(L, table)) {
+        lua_pop(L, 1);
+        const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "a list";
+        if (!reads(kind, name))
+            return unknown_option(kind, name, err);
     }
+    return 0;
 }
 
 static void drop_json(void *self) { json_decref(*(json_t **)self); }
@@ -324,12 +380,12 @@ static int l_open(lua_State *L)
     if (!kind)
         return unknown_kind(L, name);
     json_t **options = walk_push_scratch(L, sizeof *options, drop_json);
-    push_options(L, 2, kind);
     struct err err = {0};
-    const struct buf *text = json_write(L, -1, 0, &err);
+    const struct buf *text = check_options(L, 2, kind, &err) < 0 ? NULL : json_write(L, 2, 0, &err);
     if (!text)
         return bind_fail(L, &err);
-    *options = json_loadb(text->data, text->len, 0, NULL);
+    /* an empty table is written as a list */
+    *options = text->data[0] == '[' ? json_object() : json_loadb(text->data, text->len, 0, NULL);
     void **handle = bind_new_handle(L, BACKEND_CLASS, methods);
     describe(L, kind);
     void *self = kind->open(e->io, *options, &err);
@@ -353,4 +409,35 @@ static int l_kinds(lua_State *L)
     return 1;
 }
 
-const luaL_Reg bind_discovery[] = {{"open", l_open}, {"kinds", l_kinds}, {NULL, NULL}};
+/* Gives the keys that a kind of backend reads. */
+static int l_options(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    const struct backend *kind = backend_find(name);
+    if (!kind)
+        return unknown_kind(L, name);
+    lua_newtable(L);
+    for (size_t i = 0; kind->options[i]; i++) {
+        lua_pushstring(L, kind->options[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+/* A record as the backends would read it: for those whose records come from Lua or from a file. */
+static int l_record(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    struct err err = {0};
+    const struct instance *record = read_record(L, 1, &err);
+    if (!record)
+        return bind_fail(L, &err);
+    push_instance(L, record);
+    return 1;
+}
+
+const luaL_Reg bind_discovery[] = {{"open", l_open},
+                                   {"kinds", l_kinds},
+                                   {"options", l_options},
+                                   {"record", l_record},
+                                   {NULL, NULL}};

@@ -2,7 +2,8 @@
 error("a meta file cannot be required")
 
 --- Where instances are registered and looked up. Each verb is one shot; the loops that renew and
---- watch are in lua/orrery/discovery.lua.
+--- watch are in lua/orrery/discovery.lua. Not every backend has locks, or keys and values: see
+--- `capabilities`.
 ---@class orrery.discovery
 local discovery = {}
 
@@ -83,11 +84,75 @@ function Backend:lookup(service, cursor, timeout) end
 ---@return string? code
 function Backend:services() end
 
+--- Takes a lock that is lost unless it is renewed within `ttl`, at best each third of it. While it
+--- is held, readers of the key see `value`. Who acts under a lock passes the token along: each
+--- holder has a higher one than the holder before it.
+---
+---     local held = assert(backend:lock("/atproto/leader", {value = "edge", timeout = 60}))
+---     print(held.token)
+---     assert(backend:unlock("/atproto/leader", held.lock))
+---@async
+---@param key string a path: up to 512 printable ASCII characters without spaces
+---@param options? {ttl?: number, value?: string, timeout?: number} seconds: 15; "" ; 0, to wait
+---@return {lock: string, token: integer}? held or nil, message, code: "exists": another holds it;
+---"invalid": the backend has no locks
+---@return string? message
+---@return string? code
+function Backend:lock(key, options) end
+
+--- Extends a lock by its ttl.
+---@async
+---@param lock string as lock() gave it
+---@return true? ok or nil, message, "not_found": it is lost
+---@return string? message
+---@return string? code
+function Backend:renew_lock(lock) end
+
+--- Releases a lock. One that is lost already is fine.
+---@async
+---@param key string
+---@param lock string as lock() gave it
+---@return true? ok
+---@return string? message
+---@return string? code
+function Backend:unlock(key, lock) end
+
+--- The value of a key, and a cursor that names this answer; with a cursor it waits as lookup().
+--- A key that does not exist has no value.
+---@async
+---@param key string
+---@param cursor? string
+---@param timeout? number seconds, 60 unless given
+---@return {value: string?, revision: integer}? found or nil, message, code
+---@return string? cursor or the message
+---@return string? code
+function Backend:kv_get(key, cursor, timeout) end
+
+--- Writes a key. With a revision only while the key has it (0: while it does not exist).
+---@async
+---@param key string
+---@param value string at most 512 KiB
+---@param revision? integer
+---@return integer? revision the new one; or nil, message, code: "exists": it has another revision
+---@return string? message
+---@return string? code
+function Backend:kv_put(key, value, revision) end
+
+--- Deletes a key. One that is not there is fine, unless a revision is given.
+---@async
+---@param key string
+---@param revision? integer
+---@return true? ok or nil, message, code: "exists": it has another revision
+---@return string? message
+---@return string? code
+function Backend:kv_delete(key, revision) end
+
 --- Ends the backend; waiting calls return nil, "closed", "closed". Registered records stay.
 function Backend:close() end
 
---- Opens a backend. Options that this kind does not read are ignored, so that a stack's whole
---- `discovery` table can be given.
+--- Opens a backend. Nobody is asked yet: one that cannot be reached is told by the verbs. Options
+--- that this kind does not read are refused. (A stack's whole `discovery` is for
+--- `require "orrery.discovery"`, which opens what it names, with what stands behind it.)
 ---
 --- file: `filePath`, the folder (made if missing, 0755). It holds `<service>.json` files, which
 --- people may write too: `{"address": "10.0.0.1", "port": 3000}`, a list of such, or in a file of
@@ -98,6 +163,21 @@ function Backend:close() end
 ---@return string? message
 ---@return string? code
 function discovery.open(kind, options) end
+
+--- The options that a kind of backend reads.
+---@param kind string
+---@return string[]? keys or nil, message, code
+---@return string? message
+---@return string? code
+function discovery.options(kind) end
+
+--- A record as the backends read it: checked and bounded, with its id, tags, meta and status filled
+--- in. For records that come from elsewhere.
+---@param record table
+---@return orrery.record? record or nil, "port: must be ...", "invalid"
+---@return string? message
+---@return string? code
+function discovery.record(record) end
 
 --- The backends there are.
 ---@return string[]

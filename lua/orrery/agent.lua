@@ -3,6 +3,7 @@
 local core = require "orrery.core"
 local api = require "orrery.api"
 local context = require "orrery.context"
+local discovery = require "orrery.discovery"
 local events = require "orrery.events"
 local package_of = require "orrery.package"
 local plan_of = require "orrery.plan"
@@ -67,13 +68,6 @@ local function install_packages(stack, plan, progress)
   return true
 end
 
-local function open_backend(stack)
-  local options = {}
-  for key, value in pairs(stack.discovery) do options[key] = value end
-  options.filePath = options.filePath or stack.dirs.discovery
-  return core.discovery.open(stack.discovery.backend, options)
-end
-
 local function follow_events(agent, on_event)
   local queue = events.follow(agent.log)
   return task.spawn(function()
@@ -135,7 +129,7 @@ local function open(agent, stack)
   local ok
   ok, err = ports.assign(agent.supervisor.instances, stack.dirs.state)
   if not ok then return nil, err, 1 end
-  agent.backend, err = open_backend(stack)
+  agent.backend, err = discovery.open(stack, { secrets = agent.secrets })
   if not agent.backend then return nil, err, 4 end
   agent.server, err = api.open(stack.dirs.run .. "/api.sock")
   if not agent.server then

@@ -84,10 +84,11 @@ function M.prune(stack)
   return removed
 end
 
---- Fills in the defaults of the fields that `value` lacks.
+--- Fills in the defaults of the fields that `value` lacks. Those of a discovery backend are filled
+-- in where it is opened (discovery/options.lua), as most stacks use one only.
 function M.defaults(value, node)
   for key, field in pairs(node.fields) do
-    if value[key] == nil then value[key] = M.copy(field.default) end
+    if value[key] == nil and not field.of_backend then value[key] = M.copy(field.default) end
     if value[key] == nil then
       goto continue
     elseif field.type == "object" then

@@ -18,6 +18,7 @@ local KINDS = {
   type = { folder = "types", builtin = "lua/types" },
   strategy = { folder = "strategies", builtin = "lua/strategies" },
   check = { folder = "checks", builtin = "lua/checks" },
+  backend = { folder = "backends", builtin = "lua/backends" },
   filter = { folder = "filters", builtin = "lua/filters" },
   format = { folder = "formats", builtin = "lua/formats" },
   template = { folder = "templates", builtin = "templates", verbatim = true },
@@ -126,7 +127,8 @@ function M.stack_names()
 end
 
 local function bounded(kind, path, value)
-  if kind == "check" then return value end -- it waits, so it runs in a task, which has its bounds
+  -- These wait, so they run in a task, which has its bounds.
+  if kind == "check" or kind == "backend" then return value end
   local options = options_of(kind)
   if type(value) == "function" then return sandbox.bound(options, path, value) end
   if type(value) ~= "table" then return value end

@@ -8,6 +8,7 @@
 --   list     of
 --   map      of, keys = {pattern, says}, listed_by (its list form; a plain string is that field)
 --   object   fields, later (known keys that no version implements yet), finish (see shorthand.lua)
+--            (of_backend: the only discovery backend that a field is for)
 --   either   of = {nodes}, expects = text
 -- A `default` is filled in after all layers are merged.
 local M = {}
@@ -305,19 +306,73 @@ M.service = node("object", "a named part of the stack", {
   shorthand = "health",
 })
 
+-- Built in; any other is a file of backends/.
+M.backends = { "consul", "etcd", "dns", "file", "env" }
+
+local PATH_OR_NAME = { pattern = "^[%w_./-]+$", says = "the name of a backend, or a path" }
+
+local function several(doc, default)
+  return node("either", doc, { default = default,
+    of = { text("one, or several with commas"), list(text("one"), "several", { nonempty = true }) },
+    expects = "a string or a list of strings" })
+end
+
 M.discovery = node("object", "where instances are registered and looked up", {
   default = {},
-  later = later("fallback consulAddress consulDatacenter consulToken consulEnableTLS " ..
-    "etcdEndpoints etcdKeyPrefix etcdEnableTLS dnsDomain dnsResolver dnsTtl envPrefix " ..
-    "healthCheckInterval"),
   fields = {
-    backend = enum({ "file" }, "the kind of backend",
-      { default = "file", later = later("consul etcd dns env") }),
-    filePath = text("the file backend's folder"),
+    backend = text("the kind of backend: " .. table.concat(M.backends, ", ") ..
+      ", or a file of backends/", { default = "file", pattern = PATH_OR_NAME.pattern,
+        says = PATH_OR_NAME.says }),
+    fallback = list(text("a backend", PATH_OR_NAME),
+      "backends that are registered with too, and answer while those before them cannot"),
+    options = node("map", "what a backend of backends/ is told", { keys = ANY_NAME,
+      of = node("any", "a value") }),
     registrationTtl = seconds("a record that is not renewed in time is gone",
       { min = 1, default = 60 }),
+    healthCheckInterval = seconds("between two looks at a backend that cannot tell of changes",
+      { min = 1, default = 30 }),
+    consulAddress = several("consul: host:port or URL of an agent or server, or several",
+      "127.0.0.1:8500"),
+    consulDatacenter = text("consul: the datacenter (the agent's own)"),
+    consulToken = text("consul: the ACL token", { secret = true }),
+    consulTokenFile = text("consul: the file of the ACL token"),
+    consulEnableTLS = flag("consul: HTTPS"),
+    consulCaFile = text("consul: the authority that signed the servers' certificates"),
+    consulCertFile = text("consul: our certificate"),
+    consulKeyFile = text("consul: its key"),
+    consulServerName = text("consul: the name in the servers' certificate"),
+    consulStale = flag("consul: let any server answer, not only the leader"),
+    etcdEndpoints = several("etcd: host:port or URL of each member", { "127.0.0.1:2379" }),
+    etcdKeyPrefix = text("etcd: where the records are", { default = "/atproto/services",
+      pattern = "^/", says = 'begin it with "/"' }),
+    etcdUser = text("etcd: the user"),
+    etcdPassword = text("etcd: the user's password", { secret = true }),
+    etcdPasswordFile = text("etcd: the file of the password"),
+    etcdEnableTLS = flag("etcd: HTTPS"),
+    etcdCaFile = text("etcd: the authority that signed the members' certificates"),
+    etcdCertFile = text("etcd: our certificate"),
+    etcdKeyFile = text("etcd: its key"),
+    etcdServerName = text("etcd: the name in the members' certificate"),
+    dnsDomain = text("dns: the zone of the records", { default = "atproto.local",
+      pattern = "^[%w_][%w_.-]*$", says = "a domain name" }),
+    dnsResolver = several("dns: host:port of who is asked", "127.0.0.1:53"),
+    dnsServer = text("dns: host:port of who takes updates (the resolver)"),
+    dnsTtl = seconds("dns: how long an answer may be kept", { min = 1, default = 300 }),
+    dnsKeyFile = text("dns: the TSIG key, in a file as BIND and Knot have it"),
+    dnsUpdate = flag("dns: register by updates (if there is a key)"),
+    filePath = text("file: the folder"),
+    envPrefix = text("env: how the variables' names begin", { default = "ATPROTO_SERVICE_",
+      pattern = "^[%a_][%w_]*$", says = 'use letters, digits and "_"' }),
+    envFile = text("env: the file that is exported to and read from"),
   },
 })
+
+-- Marks the keys that belong to one backend: those of another are refused, and have no default.
+for _, backend in ipairs(M.backends) do
+  for key, field in pairs(M.discovery.fields) do
+    if key:find("^" .. backend .. "%u") then field.of_backend = backend end
+  end
+end
 
 M.coordination = node("object", "who decides", {
   default = {},

@@ -1,6 +1,7 @@
 --- verify -- what only the whole stack can tell: names that refer to nothing, ports used twice,
 -- cycles, variables that are missing. Pure; adds to ctx.problems.
 local core = require "orrery.core"
+local discovery_options = require "orrery.discovery.options"
 local edges = require "orrery.edges"
 local plugin = require "orrery.plugin"
 local schema = require "orrery.schema"
@@ -477,6 +478,7 @@ function M.stack(ctx, stack)
   end
   check_ports(ctx, stack)
   check_cycles(ctx, stack)
+  discovery_options.verify(stack, ctx, add)
 end
 
 return M

@@ -57,10 +57,53 @@ describe("discovery.open", function()
 
   it("makes the folder, and tells what the backend can", function()
     local dir = support.tmp() .. "/a/b"
-    local backend <close> = discovery.open("file", { filePath = dir, other = print })
+    local backend <close> = discovery.open("file", { filePath = dir })
     assert.same({ watch = true, lock = false, kv = false }, backend.capabilities)
     assert.equal("file", backend.kind)
     assert.equal(tonumber("755", 8), file.stat(dir).mode)
+  end)
+
+  it("refuses what the backend does not read", function()
+    fails("invalid", 'backend file does not read "filPath"; it reads: filePath',
+      discovery.open("file", { filPath = "/x" }))
+    fails("invalid", 'does not read "a list"', discovery.open("file", { "x" }))
+    fails("invalid", "filePath: a function is not data",
+      discovery.open("file", { filePath = print }))
+    assert.same({ "filePath" }, discovery.options "file")
+    fails("not_found", "no discovery backend", discovery.options "zookeeper")
+  end)
+
+  it("refuses locks and keys where there are none", function()
+    local backend <close> = open(support.tmp())
+    local none = "the discovery backend file has no locks; use consul or etcd"
+    fails("invalid", none, backend:lock "/a")
+    fails("invalid", none, backend:lock("/a", { ttl = 3, value = "x", timeout = 1 }))
+    fails("invalid", none, backend:renew_lock "x")
+    fails("invalid", none, backend:unlock("/a", "x"))
+    none = "the discovery backend file has no keys and values"
+    fails("invalid", none, backend:kv_get "/a")
+    fails("invalid", none, backend:kv_get("/a", "1", 5))
+    fails("invalid", none, backend:kv_put("/a", "x", 0))
+    fails("invalid", none, backend:kv_delete("/a", 3))
+    for _, key in ipairs { "", "a b", "a\n", "\200", ("x"):rep(513) } do
+      assert.has_error(function() backend:kv_get(key) end)
+      assert.has_error(function() backend:lock(key) end)
+    end
+    assert.has_error(function() backend:kv_put("/a", "x", -1) end)
+    assert.has_error(function() backend:lock("/a", { ttl = 0 }) end)
+    assert.has_error(function() backend:lock("/a", { ttl = "x" }) end)
+    backend:close()
+    fails("closed", "closed", backend:lock "/a")
+    fails("closed", "closed", backend:kv_get "/a")
+  end)
+
+  it("checks records for those who have them from elsewhere", function()
+    assert.same({ service = "pds", id = "pds@::1:5", address = "::1", port = 5, tags = {},
+      meta = {}, status = "passing", revision = 0 },
+      discovery.record { service = "pds", address = "::1", port = 5 })
+    fails("invalid", "port: must be",
+      discovery.record { service = "pds", address = "a", port = -1 })
+    fails("invalid", "service: is missing", discovery.record {})
   end)
 
   it("says why a folder cannot be used", function()

@@ -414,9 +414,29 @@ describe("bad input", function()
         healthCheck = { strategy = 'http', endpoint = '/', send = 'x' } } } }]])
   end)
 
+  it("a discovery backend that there is not, or the key of another", function()
+    local function with(discovery)
+      return "return { discovery = { " .. discovery .. " }, services = { a = { exec = {'x'} } } }"
+    end
+    assert.equal('discovery.backend: "consull" is not one of consul, etcd, dns, file, env, nor a '
+      .. 'file of backends/; did you mean "consul"?', only(with "backend = 'consull'"))
+    assert.matches('^discovery.backend: there is no backend at ".*/x.lua"',
+      only(with "backend = './x.lua'"))
+    assert.matches("^discovery.fallback%[2%]: .* is named twice",
+      only(with "backend = 'etcd', fallback = {'file', 'etcd'}"))
+    assert.equal('discovery.consulAddress: is for the backend consul, and backend is "file"; '
+      .. 'leave it out, or set backend = "consul"', only(with "consulAddress = 'x:1'"))
+    assert.matches("^discovery.options: are for a backend of backends/",
+      only(with "options = { a = 1 }"))
+    assert.matches("^discovery.consulAdress: unknown key; did you mean",
+      only(with "consulAdress = 1"))
+    local loaded = good(with [[backend = 'consul', consulToken = secret{file = 't'}, filePath = 'f',
+      consulAddress = {'a:1', 'b:1'}, fallback = {'file'} ]])
+    assert.same({ "a:1", "b:1" }, loaded.discovery.consulAddress)
+    assert.is_nil(loaded.discovery.etcdEndpoints, "only what is used has defaults")
+  end)
+
   it("what a later version will know", function()
-    assert.matches('discovery.backend: "consul" is not supported yet by this version',
-      only "return { discovery = { backend = 'consul' }, services = { a = { exec = {'x'} } } }")
     assert.matches("^agent: is not supported yet",
       only "return { agent = { listen = 'x' }, services = { a = { exec = {'x'} } } }")
     assert.matches("nodes: several nodes %(a, b%) are not supported yet",

@@ -126,14 +126,10 @@ function M.checked(ctx)
   return stack
 end
 
---- The discovery backend of the stack.
+--- The discovery of the stack (orrery.discovery), opened.
 function M.backend(stack)
-  local options = {}
-  for key, value in pairs(stack.discovery) do options[key] = value end
-  options.filePath = options.filePath or stack.dirs.discovery
-  local backend, message = core.discovery.open(stack.discovery.backend, options)
-  if backend then return backend end
-  session.fail(session.UNREACHABLE, "discovery.backend %s: %s", stack.discovery.backend, message)
+  local discovery, message = require("orrery.discovery").open(stack)
+  return discovery or session.fail(session.UNREACHABLE, "%s", message)
 end
 
 --- One line about problems of rendering.

@@ -1,0 +1,178 @@
+--- discovery -- where instances are registered and found: a stack's backend, and those behind it.
+--
+-- open() gives one object with the verbs of a backend (orrery.discovery in the manual). Registering
+-- goes to every backend; looking goes to the first, and to the next one only when it errs.
+local core = require "orrery.core"
+local options_of = require "orrery.discovery.options"
+local secret = require "orrery.secret"
+
+local M = {}
+
+local class = {}
+class.__index = class
+
+-- ---- sentences ----
+
+--- "consul at 127.0.0.1:8500: connection refused": a message that begins with an address names the
+-- place, any other is the reason.
+local function told_by(name, message)
+  local at = message:find("^%a+://%S+: ") or message:find("^%[?[%w.:_-]+%]?:%d+: ")
+  return ("%s%s %s"):format(name, at and " at" or ":", message)
+end
+
+--- "Cannot register with discovery backend consul at 127.0.0.1:8500: connection refused".
+function M.failure(doing, name, message)
+  return ("Cannot %s discovery backend %s"):format(doing, told_by(name, tostring(message)))
+end
+
+-- Answers to what was asked, no failures of the backend: they say all there is to say.
+local PLAIN = { invalid = true, closed = true }
+local ANSWER = { invalid = true, closed = true, not_found = true, exists = true }
+
+local function failed(doing, part, message, code, plain)
+  if (plain or ANSWER)[code] then return nil, message, code end
+  return nil, M.failure(doing, part.name, message), code
+end
+
+-- ---- opening ----
+
+--- Replaces the secrets in a table of options by their texts. Waits. nil, message, code if one
+-- cannot be had.
+local function reveal(options, secrets, path)
+  for key, value in pairs(options) do
+    if secret.is(value) then
+      local text, message, code = secrets:resolve(value)
+      if not text then return nil, ("%s.%s: %s"):format(path, key, message), code end
+      options[key] = text
+    end
+  end
+  return options
+end
+
+local function open_builtin(name, discovery, how)
+  local options = options_of.of(discovery, name, how.dir)
+  if name == "file" then options.filePath = options.filePath or how.folder end
+  local revealed, message, code = reveal(options, how.secrets, "discovery")
+  if not revealed then return nil, message, code end
+  return core.discovery.open(name, revealed)
+end
+
+local function open_part(name, discovery, how)
+  local handle, message, code = open_builtin(name, discovery, how)
+  if not handle then return nil, ("discovery backend %s: %s"):format(name, message), code end
+  return { name = name, handle = handle, capabilities = handle.capabilities }
+end
+
+--- What `from` (a stack, or a table of discovery's keys) says, and where its paths begin.
+local function settings_of(from, how)
+  local result = { secrets = how.secrets, dir = how.dir, folder = how.folder, log = how.log }
+  if not from.discovery then
+    result.secrets = result.secrets or secret.open(".")
+    return from, result
+  end
+  result.secrets = result.secrets or secret.open(from.dirs.state .. "/secrets")
+  result.dir = result.dir or from.dir
+  result.folder = result.folder or from.dirs.discovery
+  return from.discovery, result
+end
+
+--- Opens the backends that a stack names, or a plain table of the keys of `discovery`. Waits, if a
+-- secret is to be had from a command. `how` (optional): secrets (a store), dir (where relative
+-- paths begin). Returns an object | nil, message, code.
+function M.open(from, how)
+  local discovery
+  discovery, how = settings_of(from, how or {})
+  local self = setmetatable({ parts = {}, discovery = discovery }, class)
+  for i, name in ipairs(options_of.chain(discovery)) do
+    local part, message, code = open_part(name, discovery, how)
+    if not part then
+      self:close()
+      return nil, message, code
+    end
+    self.parts[i] = part
+  end
+  self.kind, self.capabilities = self.parts[1].name, self.parts[1].capabilities
+  return self
+end
+
+-- ---- registering: with every backend ----
+
+--- Runs a verb on every backend. The first failure is the result, but it stops no other.
+local function with_all(self, doing, verb, ...)
+  local result = { true }
+  for _, part in ipairs(self.parts) do
+    local handle = part.handle
+    local ok, message, code = handle[verb](handle, ...)
+    if not ok and result[1] then result = table.pack(failed(doing, part, message, code)) end
+  end
+  return table.unpack(result, 1, 3)
+end
+
+function class:register(record, ttl, options)
+  return with_all(self, "register with", "register", record, ttl, options)
+end
+
+function class:renew(service, id)
+  return with_all(self, "renew the records of", "renew", service, id)
+end
+
+function class:deregister(service, id)
+  return with_all(self, "deregister from", "deregister", service, id)
+end
+
+-- ---- looking: at the first that answers ----
+
+--- Asks the backends in turn; what the first of them said counts if none answers.
+local function from_first(self, doing, ask)
+  local first
+  for i, part in ipairs(self.parts) do
+    local value, more, code = ask(part.handle, i)
+    if value then return value, more, i end
+    first = first or table.pack(failed(doing, part, more, code, PLAIN))
+    if code == "closed" then break end
+  end
+  return table.unpack(first, 1, 3)
+end
+
+--- As a backend's. The cursor tells whose answer it is: when a backend before that one answers
+-- again, its answer is a new one.
+function class:lookup(service, cursor, timeout)
+  local owner, rest = (cursor or ""):match("^(%d+)|(.*)$")
+  local function ask(handle, i)
+    if tostring(i) == owner then return handle:lookup(service, rest, timeout) end
+    return handle:lookup(service)
+  end
+  local records, more, i = from_first(self, "look in", ask)
+  if not records then return nil, more, i end
+  return records, i .. "|" .. tostring(more)
+end
+
+function class:services()
+  local names, more, code = from_first(self, "list", function(handle) return handle:services() end)
+  if not names then return nil, more, code end
+  return names
+end
+
+-- ---- locks and keys: of the first only, as two would be held by two ----
+
+for verb, doing in pairs { lock = "take a lock of", renew_lock = "renew a lock of",
+  unlock = "release a lock of", kv_get = "read a key of", kv_put = "write a key of",
+  kv_delete = "delete a key of" } do
+  class[verb] = function(self, ...)
+    local part = self.parts[1]
+    local value, more, code = part.handle[verb](part.handle, ...)
+    if value == nil then return failed(doing, part, more, code) end
+    return value, more
+  end
+end
+
+-- ---- the end ----
+
+--- Ends all that waits; what is registered stays.
+function class:close()
+  for _, part in ipairs(self.parts) do part.handle:close() end
+end
+
+class.__close = class.close
+
+return M
