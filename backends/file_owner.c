@@ -66,13 +66,26 @@ static bool same_text(const json_t *object, const char *key, const char *text)
     return value && strcmp(value, text) == 0;
 }
 
-bool owner_is_dead(const struct owner *self, const json_t *owner)
+struct owner_ref owner_read(const struct owner *self, const json_t *owner)
 {
     if (!owner || !same_text(owner, "node", self->node))
-        return false;
-    if (!same_text(owner, "bootId", self->boot_id))
-        return true;
+        return (struct owner_ref){0};
     json_int_t pid = json_integer_value(json_object_get(owner, "pid"));
-    json_int_t start = json_integer_value(json_object_get(owner, "startTime"));
-    return pid <= 0 || pid > INT32_MAX || start_time_of((int)pid) != start;
+    if (!same_text(owner, "bootId", self->boot_id) || pid <= 0 || pid > INT32_MAX)
+        return (struct owner_ref){-1, 0};
+    return (struct owner_ref){(int)pid, json_integer_value(json_object_get(owner, "startTime"))};
+}
+
+bool owner_ref_is_dead(const struct owner_ref *owner, struct owner_memo *memo)
+{
+    if (owner->pid <= 0)
+        return owner->pid < 0;
+    if (!memo)
+        return start_time_of(owner->pid) != owner->start_time;
+    struct owner_verdict *known = &memo->slots[owner->pid % OWNER_MEMO_SIZE];
+    if (known->round != memo->round || known->owner.pid != owner->pid ||
+        known->owner.start_time != owner->start_time)
+        *known = (struct owner_verdict){*owner, memo->round,
+                                        start_time_of(owner->pid) != owner->start_time};
+    return known->dead;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,35 +13,34 @@
 #include "core/err.h"
 #include "core/instance.h"
 #include "core/mem.h"
+#include "file_stamp.h"
 #include "io/file.h"
 
 #define MAX_FILE (4u << 20)
 #define MAX_FILES 1000
-#define MAX_RECORDS 10000
+
+/* What was read of one file, and when it need not be read again. */
+struct page {
+    struct sheet *sheet; /* owned; its name is the file's, without ".json" */
+    struct file_stamp stamp;
+    bool taken; /* while reading: the sheet has gone into the new page */
+};
+
+struct store {
+    char *folder;       /* owned */
+    struct owner self;  /* embedded: this process */
+    struct page *pages; /* owned, sorted by name */
+    size_t page_count;
+    struct sheet **sheets; /* owned; those of the pages */
+};
 
 /* ---- the folder and its records ---- */
 
-int store_make_folder(const struct store *s, struct err *err)
+static int make_folder(void *self, struct err *err)
 {
     static const struct file_options shared = {.mode = 0755};
+    const struct store *s = self;
     return file_mkdir(s->folder, &shared, err);
-}
-
-int store_init(struct store *s, const char *folder, struct err *err)
-{
-    s->folder = xstrdup(folder);
-    if (store_make_folder(s, err) < 0) {
-        free(s->folder);
-        return -1;
-    }
-    owner_init(&s->self);
-    return 0;
-}
-
-void store_close(struct store *s)
-{
-    free(s->folder);
-    owner_close(&s->self);
 }
 
 static int64_t expiry_of(const json_t *record)
@@ -51,8 +51,8 @@ static int64_t expiry_of(const json_t *record)
 static bool is_over(const struct store *s, const json_t *record)
 {
     int64_t expires = expiry_of(record);
-    return (expires && expires <= (int64_t)time(NULL)) ||
-           owner_is_dead(&s->self, json_object_get(record, "owner"));
+    struct owner_ref owner = owner_read(&s->self, json_object_get(record, "owner"));
+    return (expires && expires <= (int64_t)time(NULL)) || owner_ref_is_dead(&owner, NULL);
 }
 
 /* ---- one file ---- */
@@ -141,22 +141,6 @@ static int visit_root(json_t *root, const char *stem, record_fn *visit, void *da
     return 0;
 }
 
-static int visit_file(const struct store *s, const char *stem, record_fn *visit, void *data,
-                      struct err *err)
-{
-    struct err problem = {0};
-    char *path = path_of(s, stem);
-    json_t *root = load(path, &problem);
-    int result = problem.code ? -1 : 0;
-    if (root && visit_root(root, stem, visit, data, &problem) < 0)
-        result = err_set(&problem, "invalid", "%s: %s", path, problem.message);
-    json_decref(root);
-    free(path);
-    if (result < 0)
-        err_move(err, &problem);
-    return result;
-}
-
 /* ---- the folder ---- */
 
 static char *stem_of(const char *name)
@@ -204,167 +188,94 @@ static char **list_stems(const struct store *s, size_t *ret_count, struct err *e
     return stems;
 }
 
-/* ---- lookup ---- */
+/* ---- reading ---- */
 
-struct search {
+struct reader {
     const struct store *store;
-    const char *service;
-    struct store_answer *answer;
+    struct sheet *sheet;
 };
 
-static bool has_id(const struct store_answer *answer, const char *id)
+static int read_record(void *data, const char *service, json_t *record, struct err *err)
 {
-    for (size_t i = 0; i < answer->count; i++)
-        if (strcmp(answer->instances[i]->id, id) == 0)
-            return true;
-    return false;
-}
-
-static void keep(struct store_answer *answer, struct instance *instance, const json_t *record)
-{
-    int64_t expires = expiry_of(record);
-    if (expires && (!answer->next_expiry || expires < answer->next_expiry))
-        answer->next_expiry = expires;
-    answer->has_owners |= json_object_get(record, "owner") != NULL;
-    free(instance->source);
-    instance->source = xstrdup("file");
-    answer->instances =
-        xreallocarray(answer->instances, answer->count + 1, sizeof *answer->instances);
-    answer->instances[answer->count++] = instance;
-}
-
-/* Every record is checked, of other services too: a file with a fault is a fault. */
-static int search_record(void *data, const char *service, json_t *record, struct err *err)
-{
-    struct search *search = data;
+    struct reader *r = data;
     struct instance *instance = instance_parse(record, service, err);
     if (!instance)
         return -1;
-    if (strcmp(instance->service, search->service) == 0 && !is_over(search->store, record) &&
-        !has_id(search->answer, instance->id) && search->answer->count < MAX_RECORDS)
-        keep(search->answer, instance, record);
-    else
-        instance_free(instance);
+    sheet_add(r->sheet, instance, "file", expiry_of(record),
+              owner_read(&r->store->self, json_object_get(record, "owner")));
     return 0;
 }
 
-static int compare_ids(const void *left, const void *right)
+static struct sheet *read_file(const struct store *s, const char *stem, const char *path)
 {
-    const struct instance *const *a = left, *const *b = right;
-    return strcmp((*a)->id, (*b)->id);
+    struct reader r = {s, sheet_new(stem)};
+    struct err problem = {0};
+    json_t *root = load(path, &r.sheet->fault);
+    if (root && visit_root(root, stem, read_record, &r, &problem) < 0)
+        err_set(&r.sheet->fault, "invalid", "%s: %s", path, problem.message);
+    err_clear(&problem);
+    json_decref(root);
+    return r.sheet;
 }
 
-/* FNV-1a over the answer's text: enough to tell two answers apart, and the same in every process.
- */
-static void hash(struct store_answer *answer)
+static int compare_pages(const void *left, const void *right)
 {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < answer->count; i++) {
-        json_t *json = instance_dump(answer->instances[i]);
-        char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
-        for (const char *c = text; *c; c++)
-            h = (h ^ (unsigned char)*c) * 0x100000001b3u;
-        free(text);
-        json_decref(json);
+    const struct page *a = left, *b = right;
+    return strcmp(a->sheet->name, b->sheet->name);
+}
+
+static struct page *find_page(const struct store *s, const char *stem)
+{
+    const struct sheet name = {.name = (char *)stem};
+    const struct page key = {.sheet = (struct sheet *)&name};
+    return s->page_count ? bsearch(&key, s->pages, s->page_count, sizeof *s->pages, compare_pages)
+                         : NULL;
+}
+
+/* The page of a file: the old one if the file is as it was. */
+static struct page turn(const struct store *s, const char *stem)
+{
+    struct page *old = find_page(s, stem), page = {0};
+    char *path = path_of(s, stem);
+    page.stamp = file_stamp(path);
+    if (old && file_stamp_holds(&old->stamp, &page.stamp)) {
+        page = *old;
+        old->taken = true;
+    } else {
+        page.sheet = read_file(s, stem, path);
     }
-    snprintf(answer->cursor, sizeof answer->cursor, "%016llx", (unsigned long long)h);
+    free(path);
+    return page;
 }
 
-/* The service's own file first, so that its records win; then those of the others that name it. A
- * fault in another's file counts only when nothing was found: it might have been there. */
-static int search_all(struct search *search, char **stems, size_t count, struct err *err)
+static void drop_pages(struct page *pages, size_t count)
 {
-    struct err elsewhere = {0};
-    if (visit_file(search->store, search->service, search_record, search, err) < 0)
-        return -1;
     for (size_t i = 0; i < count; i++)
-        if (strcmp(stems[i], search->service) != 0)
-            visit_file(search->store, stems[i], search_record, search,
-                       elsewhere.code ? NULL : &elsewhere);
-    if (elsewhere.code && search->answer->count == 0) {
-        err_move(err, &elsewhere);
-        return -1;
-    }
-    err_clear(&elsewhere);
-    return 0;
+        if (!pages[i].taken)
+            sheet_free(pages[i].sheet);
+    free(pages);
 }
 
-int store_lookup(const struct store *s, const char *service, struct store_answer *ret_answer,
-                 struct err *err)
+static int store_read(void *self, struct index *ret_index, struct err *err)
 {
-    struct search search = {s, service, ret_answer};
+    struct store *s = self;
     size_t count;
-    *ret_answer = (struct store_answer){0};
     char **stems = list_stems(s, &count, err);
     if (!stems)
         return -1;
-    int result = search_all(&search, stems, count, err);
-    free_list(stems, count);
-    if (result < 0) {
-        store_answer_free(ret_answer);
-        return -1;
+    struct page *pages = xcalloc(count + 1, sizeof *pages);
+    s->sheets = xreallocarray(s->sheets, count + 1, sizeof(struct sheet *));
+    for (size_t i = 0; i < count; i++) {
+        pages[i] = turn(s, stems[i]);
+        s->sheets[i] = pages[i].sheet;
     }
-    if (ret_answer->count)
-        qsort(ret_answer->instances, ret_answer->count, sizeof *ret_answer->instances, compare_ids);
-    hash(ret_answer);
+    drop_pages(s->pages, s->page_count);
+    s->pages = pages;
+    s->page_count = count;
+    ret_index->sheets = s->sheets;
+    ret_index->count = count;
+    free_list(stems, count);
     return 0;
-}
-
-void store_answer_free(struct store_answer *answer)
-{
-    for (size_t i = 0; i < answer->count; i++)
-        instance_free(answer->instances[i]);
-    free(answer->instances);
-    *answer = (struct store_answer){0};
-}
-
-/* ---- services ---- */
-
-struct census {
-    const struct store *store;
-    json_t *names; /* a map used as a set */
-};
-
-static int count_record(void *data, const char *service, json_t *record, struct err *err)
-{
-    struct census *census = data;
-    struct instance *instance = instance_parse(record, service, err);
-    if (!instance)
-        return -1;
-    if (!is_over(census->store, record))
-        json_object_set_new(census->names, instance->service, json_true());
-    instance_free(instance);
-    return 0;
-}
-
-static char **names_of(json_t *set, size_t *ret_count)
-{
-    const char *name;
-    json_t *value;
-    char **names = xcalloc(json_object_size(set) + 1, sizeof *names);
-    size_t count = 0;
-    json_object_foreach(set, name, value) names[count++] = (char *)name;
-    qsort(names, count, sizeof *names, compare_text);
-    char **copy = xstrvdup(names);
-    free(names);
-    *ret_count = count;
-    return copy;
-}
-
-char **store_services(const struct store *s, size_t *ret_count, struct err *err)
-{
-    struct census census = {s, json_object()};
-    size_t count;
-    char **stems = list_stems(s, &count, err), **names = NULL;
-    int result = stems ? 0 : -1;
-    for (size_t i = 0; stems && i < count && result == 0; i++)
-        result = visit_file(s, stems[i], count_record, &census, err);
-    if (result == 0)
-        names = names_of(census.names, ret_count);
-    if (stems)
-        free_list(stems, count);
-    json_decref(census.names);
-    return names;
 }
 
 /* ---- writing ---- */
@@ -464,32 +375,6 @@ static size_t find(const json_t *records, const char *service, const char *id)
     return index;
 }
 
-static json_int_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* The old revision if nothing but the lease differs, else one that is higher than any before. */
-static json_int_t revision_for(const json_t *old, const json_t *new, const char *service)
-{
-    struct instance *before = old ? instance_parse(old, service, NULL) : NULL;
-    json_int_t revision = now_ms();
-    if (!before)
-        return revision;
-    json_t *compared = instance_dump(before);
-    json_object_del(compared, "source");
-    json_object_set_new(compared, "revision", json_incref(json_object_get(new, "revision")));
-    if (json_equal(compared, new))
-        revision = before->revision;
-    else if (revision <= before->revision)
-        revision = before->revision + 1;
-    json_decref(compared);
-    instance_free(before);
-    return revision;
-}
-
 static void lease(const struct store *s, json_t *record, json_int_t ttl_s, bool owned)
 {
     json_object_set_new(record, "ttl", json_integer(ttl_s));
@@ -498,19 +383,21 @@ static void lease(const struct store *s, json_t *record, json_int_t ttl_s, bool 
         json_object_set_new(record, "owner", owner_dump(&s->self));
 }
 
-int store_register(const struct store *s, const struct instance *record, uint64_t ttl_s, bool owned,
-                   struct err *err)
+static int store_register(const struct store *s, const struct backend_request *r, struct err *err)
 {
+    const struct instance *record = r->record;
     struct document d;
     if (document_open(s, record->service, &d, err) < 0)
         return -1;
     json_t *new = instance_dump(record);
     json_object_del(new, "source");
     size_t at = find(d.records, record->service, record->id);
-    const json_t *old = json_array_get(d.records, at);
-    json_object_set_new(new, "revision", json_integer(revision_for(old, new, record->service)));
-    if (ttl_s)
-        lease(s, new, (json_int_t)ttl_s, owned);
+    json_t *old = json_array_get(d.records, at);
+    struct instance *before = old ? instance_parse(old, record->service, NULL) : NULL;
+    json_object_set_new(new, "revision", json_integer(sheet_revision(before, record)));
+    instance_free(before);
+    if (r->ttl_s)
+        lease(s, new, (json_int_t)r->ttl_s, r->owned);
     if (old)
         json_array_set_new(d.records, at, new);
     else
@@ -518,33 +405,70 @@ int store_register(const struct store *s, const struct instance *record, uint64_
     return document_save(&d, record->service, err);
 }
 
-int store_renew(const struct store *s, const char *service, const char *id, struct err *err)
+static int store_renew(const struct store *s, const struct backend_request *r, struct err *err)
 {
     struct document d;
-    if (document_open(s, service, &d, err) < 0)
+    if (document_open(s, r->service, &d, err) < 0)
         return -1;
-    json_t *record = json_array_get(d.records, find(d.records, service, id));
+    json_t *record = json_array_get(d.records, find(d.records, r->service, r->id));
     if (!record) {
-        err_set(err, "not_found", "%s is not registered in %s: register it again", id, d.path);
+        err_set(err, "not_found", "%s is not registered in %s: register it again", r->id, d.path);
         document_close(&d);
         return -1;
     }
     json_int_t ttl_s = json_integer_value(json_object_get(record, "ttl"));
     if (ttl_s)
         lease(s, record, ttl_s, true);
-    return document_save(&d, service, err);
+    return document_save(&d, r->service, err);
 }
 
-int store_deregister(const struct store *s, const char *service, const char *id, struct err *err)
+static int store_deregister(const struct store *s, const struct backend_request *r, struct err *err)
 {
     struct document d;
-    if (document_open(s, service, &d, err) < 0)
+    if (document_open(s, r->service, &d, err) < 0)
         return -1;
-    size_t at = find(d.records, service, id);
+    size_t at = find(d.records, r->service, r->id);
     if (at == json_array_size(d.records) && at > 0) {
         document_close(&d);
         return 0;
     }
     json_array_remove(d.records, at);
-    return document_save(&d, service, err);
+    return document_save(&d, r->service, err);
 }
+
+static int store_write(void *self, const struct backend_request *request, struct err *err)
+{
+    if (request->verb == BACKEND_REGISTER)
+        return store_register(self, request, err);
+    if (request->verb == BACKEND_RENEW)
+        return store_renew(self, request, err);
+    return store_deregister(self, request, err);
+}
+
+/* ---- life ---- */
+
+void *file_store_open(const char *folder, struct err *err)
+{
+    struct store *s = xcalloc(1, sizeof *s);
+    s->folder = xstrdup(folder);
+    if (make_folder(s, err) < 0) {
+        free(s->folder);
+        free(s);
+        return NULL;
+    }
+    owner_init(&s->self);
+    return s;
+}
+
+static void store_close(void *self)
+{
+    struct store *s = self;
+    drop_pages(s->pages, s->page_count);
+    free(s->sheets);
+    free(s->folder);
+    owner_close(&s->self);
+    free(s);
+}
+
+const struct store_kind file_store_kind = {
+    .write = store_write, .read = store_read, .make_folder = make_folder, .close = store_close};

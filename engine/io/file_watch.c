@@ -14,6 +14,7 @@
 struct file_watch {
     uv_fs_event_t event;
     char *folder; /* owned */
+    ino_t inode;  /* of the folder: another one may get its name */
     char *only;   /* owned; the one name of interest, or NULL */
     file_watch_fn *changed;
     void *data; /* borrowed */
@@ -30,7 +31,9 @@ static void watch_free(uv_handle_t *handle)
 static bool is_gone(const struct file_watch *w)
 {
     struct stat st;
-    return stat(w->folder, &st) < 0 && errno == ENOENT;
+    if (stat(w->folder, &st) < 0)
+        return errno == ENOENT;
+    return st.st_ino != w->inode;
 }
 
 static void watch_event(uv_fs_event_t *event, const char *name, int events, int status)
@@ -40,7 +43,7 @@ static void watch_event(uv_fs_event_t *event, const char *name, int events, int 
     (void)status;
     if (is_gone(w)) {
         struct err err = {0};
-        err_set(&err, "not_found", "the watched folder %s was removed", w->folder);
+        err_set(&err, "not_found", "the watched folder %s was removed or replaced", w->folder);
         uv_fs_event_stop(event);
         w->changed(w->data, NULL, &err);
         err_clear(&err);
@@ -74,6 +77,9 @@ struct file_watch *file_watch_start(struct io *io, const char *path, file_watch_
     w->data = data;
     w->event.data = w;
     uv_fs_event_init(&io->loop, &w->event);
+    struct stat st = {0};
+    stat(w->folder, &st);
+    w->inode = st.st_ino;
     int failure = uv_fs_event_start(&w->event, watch_event, w->folder, 0);
     uv_unref((uv_handle_t *)&w->event);
     if (!failure)

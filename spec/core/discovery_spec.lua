@@ -353,6 +353,39 @@ describe("a waiting lookup", function()
     assert.equal(cursor, select(2, open(dir):lookup "pds"), "the cursor is the same for all")
   end)
 
+  it("goes on in a folder that took the place of the first", function()
+    assert(backend:register(record()))
+    local _, cursor = backend:lookup "pds"
+    local watching = task.spawn(function() return backend:lookup("pds", cursor, 30) end)
+    time.sleep(0.02)
+    local next_dir = support.tmp()
+    assert(file.copy_tree(dir .. "/pds.json", next_dir .. "/pds.json"))
+    assert(file.rename(dir, dir .. "-old"))
+    assert(file.rename(next_dir, dir))
+    time.sleep(0.1) -- what it watches is no file there, so the answer has not changed
+    assert.is_false(watching:done())
+    support.write(dir .. "/new.json", '{"address": "10.0.0.2", "port": 2}')
+    assert(file.rename(dir .. "/new.json", dir .. "/pds.json"))
+    assert.equal("10.0.0.2", watching:join(30)[1].address)
+    assert(file.remove_tree(dir .. "-old"))
+  end)
+
+  it("is one of a hundred, each of which gets the last state", function()
+    local watchers, changes = {}, 20
+    for i = 1, 100 do
+      watchers[i] = task.spawn(function()
+        local found, cursor = backend:lookup "pds"
+        while not (found[1] and found[1].port == changes) do
+          found, cursor = assert(backend:lookup("pds", cursor, 60))
+        end
+        return found[1].port
+      end)
+    end
+    local other <close> = open(dir)
+    for port = 1, changes do assert(other:register(record { port = port })) end
+    for i = 1, 100 do assert.equal(changes, watchers[i]:join(60)) end
+  end)
+
   it("returns at once for a cursor of another time", function()
     local begin = time.monotonic()
     assert.same({}, (backend:lookup("pds", "0", 30)))
@@ -486,6 +519,26 @@ describe("many writers", function()
       assert(backend:register(record { id = "pds@kept", port = round }))
       assert.same({ ".lock", "pds.json" }, file.list(dir))
     end
+  end)
+
+  it("may be cancelled at any moment", function()
+    local dir = support.tmp()
+    local backend = open(dir)
+    local tasks = {}
+    for i = 1, 60 do
+      tasks[i] = task.spawn(function()
+        backend:register(record { id = "pds@n" .. i })
+        backend:lookup "pds"
+      end)
+    end
+    for i = 1, 60 do
+      time.sleep(i % 3 * 0.001)
+      tasks[i]:cancel()
+    end
+    backend:close()
+    local again <close> = open(dir)
+    assert(again:lookup "pds")
+    for i = 1, 60 do tasks[i]:join(5) end
   end)
 
   it("leave the old file when the disk is full", function()

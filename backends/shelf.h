@@ -1,0 +1,40 @@
+/* shelf.h -- a backend whose records lie in files of this machine: when they are read and written.
+ *
+ * Files are read and written on libuv's threads, so that a slow disk holds up nobody. There is one
+ * job at a time for each shelf: the store belongs to the job while one runs, else to the loop. One
+ * reading answers all lookups that were waiting for it. */
+#pragma once
+#include <stdbool.h>
+
+#include "backend.h"
+#include "sheet.h"
+
+struct io;
+struct shelf;
+
+/* What is in the files. */
+struct store_kind {
+    /* Both on a thread: waits for nothing but the disk. write() is called under the lock. */
+    int (*write)(void *store, const struct backend_request *request, struct err *err);
+    /* Reads what has changed since the last time, and gives the sheets as they are now. */
+    int (*read)(void *store, struct index *ret_index, struct err *err);
+    int (*make_folder)(void *store, struct err *err); /* the one of the lock has vanished */
+    void (*close)(void *store);
+};
+
+/* Where it is; owned by the shelf. All NULL: the store is this process's own memory. */
+struct shelf_paths {
+    char *lock;    /* held by whoever writes */
+    char *watched; /* one file, or "<folder>/." (which is never taken for a file, as a missing
+                    * folder would be) */
+};
+
+/* Takes over the store and the paths. */
+struct shelf *shelf_new(struct io *io, const struct store_kind *kind, void *store,
+                        struct shelf_paths paths);
+
+/* These three are a backend's own. */
+void *shelf_start(void *self, const struct backend_request *request, backend_done_fn *done,
+                  void *data);
+void shelf_cancel(void *self, void *op);
+void shelf_close(void *self);
