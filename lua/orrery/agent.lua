@@ -131,6 +131,7 @@ local function open(agent, stack)
   if not ok then return nil, err, 1 end
   agent.backend, err = discovery.open(stack, { secrets = agent.secrets })
   if not agent.backend then return nil, err, 4 end
+  agent.supervisor.backend = agent.backend
   agent.server, err = api.open(stack.dirs.run .. "/api.sock")
   if not agent.server then
     return nil, ("the agent's API cannot be opened: %s"):format(err), 1

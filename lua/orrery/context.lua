@@ -1,5 +1,7 @@
 --- context -- what the strings of a service are rendered with: its instance, the secrets, and the
 -- services it can name.
+local groups = require "orrery.supervisor.groups"
+
 local M = {}
 
 --- The record of an instance of our own stack, known from its configuration before it runs.
@@ -29,7 +31,12 @@ function M.of(stack, supervisor, i, backend, secrets)
 
   function context.lookup(name)
     local instances = supervisor.by_service[name]
-    if not instances then return foreign(name) end
+    if not instances then
+      local dependency = i.service.dependencies[name]
+      local records = foreign(name)
+      return dependency and dependency.discover and groups.members(dependency, records,
+        supervisor.checks_on) or records
+    end
     local records = {}
     for _, other in ipairs(instances) do records[#records + 1] = own_record(stack, other) end
     return records

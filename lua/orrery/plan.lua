@@ -1,6 +1,7 @@
 --- plan -- the order in which a stack starts and stops, and what each service waits for. Pure.
 local core = require "orrery.core"
 local edges = require "orrery.edges"
+local groups = require "orrery.supervisor.groups"
 local suggest = require "orrery.suggest"
 
 local M = {}
@@ -38,6 +39,22 @@ local WORDS = {
   circular = "starts with %s, and checks afterwards that it is %s",
 }
 
+local GROUP_WORDS = {
+  required = "needs %s of %s in discovery, for at most %g s, then counts as blocked",
+  optional = "prefers %s of %s in discovery, for at most %g s, then starts degraded",
+  soft = "does not wait for %s of %s in discovery",
+  circular = "checks after its start that discovery has %s of %s, within %g s",
+}
+
+--- The wait for a discovered group.
+local function group_wait_of(service, name, dependency)
+  local wanted = groups.wanted(dependency)
+  local seconds = dependency.timeout or service.dependencyTimeout
+  return { service = name, type = dependency.type, discover = true, min = dependency.min or 1,
+    tag = dependency.tag, ["until"] = wanted, timeout = seconds, dropped = false,
+    reason = GROUP_WORDS[dependency.type]:format(wanted, name, seconds) }
+end
+
 local function wait_of(stack, service, name, dependency, dropped)
   local what = until_text(stack, stack.services[name])
   local seconds = dependency.timeout or service.dependencyTimeout
@@ -50,9 +67,12 @@ end
 local function waits_of(stack, name, kept, dropped)
   local service, waits = stack.services[name], {}
   for _, target in ipairs(suggest.names(service.dependencies)) do
-    if kept[target] then
+    local dependency = service.dependencies[target]
+    if dependency.discover then
+      waits[#waits + 1] = group_wait_of(service, target, dependency)
+    elseif kept[target] then
       local gone = dropped[name .. "\0" .. target] or false
-      waits[#waits + 1] = wait_of(stack, service, target, service.dependencies[target], gone)
+      waits[#waits + 1] = wait_of(stack, service, target, dependency, gone)
     end
   end
   return waits

@@ -161,7 +161,6 @@ M.check_keys = {
 }
 
 M.dependency = node("object", "an edge of the graph", {
-  later = later("discover min tag"),
   fields = {
     enable = ENABLE,
     name = text("the service depended on"),
@@ -169,6 +168,9 @@ M.dependency = node("object", "an edge of the graph", {
       { default = "required" }),
     timeout = seconds("overrides dependencyTimeout for this one", { above = 0 }),
     healthCheck = M.check,
+    discover = flag("it is a group that discovery knows, in this stack or elsewhere"),
+    min = integer("discover: passing instances that it takes (1)", 1, 1000),
+    tag = text("discover: that an instance must carry to count"),
   },
 })
 
@@ -216,6 +218,18 @@ M.config = node("object", "a file that is rendered for a service", {
       expects = '"restart", "none", {signal = ...} or {command = ...}' }),
   },
 })
+
+local EXIT = node("either", "an exit code, a range of codes, or a signal", {
+  of = { integer("an exit code", 0, 255),
+    text("a range", { pattern = "^%d+%-%d+$", says = 'a range such as "100-110"' }),
+    enum({ "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV",
+      "USR2", "PIPE", "ALRM", "TERM", "XCPU", "XFSZ", "SYS" }, "the signal that ended it") },
+  expects = 'an exit code, a range such as "100-110", or a signal such as "TERM"' })
+
+local function exits(doc)
+  return node("either", doc, { of = { EXIT.of[1], EXIT.of[2], EXIT.of[3], list(EXIT, "several") },
+    expects = EXIT.expects .. ", or a list of them" })
+end
 
 M.service = node("object", "a named part of the stack", {
   later = later("nodes"),
@@ -278,6 +292,9 @@ M.service = node("object", "a named part of the stack", {
       window = seconds("the window of max", { above = 0, default = 600 }),
       backoff = list(node("number", "seconds", { above = 0, max = 86400 }),
         "the first and the longest pause, in seconds", { default = { 0.5, 60 } }),
+      successExit = exits("counts as success, as 0 does"),
+      preventExit = exits("never starts it again, whatever the policy"),
+      forceExit = exits("starts it again, whatever the policy"),
     } }),
     stop = node("object", "how it is stopped", { default = {}, fields = {
       signal = enum(SIGNAL.enum, "the signal", { default = "TERM" }),

@@ -1,5 +1,6 @@
 --- snapshot -- the whole state as one plain table: what /v1/state answers. Pure.
 local array = require("orrery.core").json.array -- an empty list is [], not {}
+local groups = require "orrery.supervisor.groups"
 
 local M = {}
 
@@ -11,6 +12,12 @@ local function flags_of(i)
   return flags
 end
 
+--- The reason of its state; what waits says what for.
+local function reason_of(i)
+  local waits = i.state == "waiting" or i.state == "blocked"
+  return waits and i.gate_why or i.reason
+end
+
 local function instance_view(i)
   local checks = {}
   for name, check in pairs(i.checks) do
@@ -20,7 +27,7 @@ local function instance_view(i)
   return {
     id = i.id, pid = i.pid, address = i.address, port = i.port, url = i.url,
     desired = i.desired, state = i.state, health = i.health, flags = flags_of(i),
-    reason = i.reason, message = i.health_message or i.status, status = i.status,
+    reason = reason_of(i), message = i.health_message or i.status, status = i.status,
     since = i.since, restarts = i.restarts,
     exit = i.exit and i.exit.message, checks = checks,
   }
@@ -44,6 +51,7 @@ local function rest(i, checks_on)
   if i.desired == "down" then return i.state == "stopped" or i.state == "failed", true end
   if i.again or i.refreshing or i.swapped then return false, false end
   if i.state == "running" then
+    if i.next_verify then return false, true end -- the other side of a circular edge may still come
     if not checks_on or i.unchecked or i.health == "passing" then return true, true end
     return i.health == "failing" or i.health == "flapping", false
   end
@@ -65,6 +73,26 @@ local function shown_names(sup)
   table.sort(leaving)
   for _, name in ipairs(leaving) do names[#names + 1] = name end
   return names
+end
+
+--- The discovered groups that a service depends on; nil if there is none.
+local function groups_of(sup, service)
+  local list = array({})
+  for name, dependency in pairs(service.dependencies) do
+    if dependency.discover then
+      local group = sup.groups[name]
+      local met, why = groups.met(name, dependency, group, sup.checks_on)
+      local found = array({})
+      for n, record in ipairs(groups.members(dependency, group and group.records, sup.checks_on)) do
+        found[n] = record.id
+      end
+      list[#list + 1] = { name = name, type = dependency.type, min = dependency.min or 1,
+        tag = dependency.tag, found = found, met = met, reason = why,
+        problem = group and group.problem }
+    end
+  end
+  table.sort(list, function(a, b) return a.name < b.name end)
+  return #list > 0 and list or nil
 end
 
 --- Everything about the stack and its agent.
@@ -90,8 +118,9 @@ function M.take(sup, agent)
     services[#services + 1] = {
       name = name, type = service.type, external = service.external or false,
       wave = sup.plan.services[name] and sup.plan.services[name].wave, desired = i.desired,
-      state = i.state, health = i.health, flags = flags_of(i), reason = i.reason,
-      message = i.health_message, url = i.url, dependencies = dependencies, instances = views,
+      state = i.state, health = i.health, flags = flags_of(i), reason = reason_of(i),
+      message = i.health_message, url = i.url, dependencies = dependencies,
+      groups = groups_of(sup, service), instances = views,
     }
   end
   return { epoch = agent.epoch, seq = sup.log.seq, stack = sup.stack.name, file = sup.stack.file,

@@ -4,6 +4,7 @@ local core = require "orrery.core"
 local discovery_options = require "orrery.discovery.options"
 local edges = require "orrery.edges"
 local plugin = require "orrery.plugin"
+local restart = require "orrery.supervisor.restart"
 local schema = require "orrery.schema"
 local secret = require "orrery.secret"
 local suggest = require "orrery.suggest"
@@ -57,13 +58,32 @@ local function lost_dependency(ctx, stack, name, target, dependency)
     exists(names))
 end
 
+--- Whether a dependency is on a discovered group; what is wrong with one, and with keys that only
+-- such a one has.
+local function check_group(ctx, path, dependency)
+  if dependency.discover then
+    if dependency.healthCheck then
+      add(ctx, path .. ".healthCheck", "is for a service of this stack; who is in a discovered "
+        .. "group is checked where it runs")
+    end
+    return true
+  end
+  for _, key in ipairs({ "min", "tag" }) do
+    if dependency[key] ~= nil then
+      add(ctx, path .. "." .. key, "is for a discovered group; set discover = true, too")
+    end
+  end
+  return false
+end
+
 --- What remains are edges between services that there are: a cycle among them is one anyway.
 local function check_dependencies(ctx, stack, name, service)
   for _, target in ipairs(suggest.names(service.dependencies)) do
     if target == name then
       add(ctx, path_of(name, "dependencies", target), "a service cannot depend on itself")
       service.dependencies[target] = nil
-    elseif not stack.services[target] then
+    elseif not check_group(ctx, path_of(name, "dependencies", target),
+      service.dependencies[target]) and not stack.services[target] then
       lost_dependency(ctx, stack, name, target, service.dependencies[target])
       service.dependencies[target] = nil
     end
@@ -238,7 +258,7 @@ local function check_checks(ctx, stack, name, service)
   end
   for _, target in ipairs(suggest.names(service.dependencies)) do
     local check = service.dependencies[target].healthCheck
-    if check then
+    if check and not service.dependencies[target].discover then
       local path = path_of(name, "dependencies", target, "healthCheck")
       check_check(ctx, path, check, stack.services[target] or {})
     end
@@ -449,6 +469,20 @@ local function check_stack(ctx, stack)
   end
 end
 
+--- The ranges in its lists of exit codes.
+local function check_restart(ctx, name, service)
+  for _, key in ipairs({ "successExit", "preventExit", "forceExit" }) do
+    local list = service.restart[key]
+    for _, item in ipairs(type(list) == "table" and list or { list }) do
+      local first, last = restart.range(item)
+      if first and (first > last or last > 255) then
+        add(ctx, path_of(name, "restart", key), "%s is no range within 0-255, the lower code first",
+          item)
+      end
+    end
+  end
+end
+
 local function check_service(ctx, stack, name, service)
   local declared = declarations(service)
   if not ctx.broken[name] then
@@ -460,6 +494,7 @@ local function check_service(ctx, stack, name, service)
     check_generate(ctx, name, service)
     check_argv(ctx, name, service)
     check_hooks(ctx, name, service)
+    check_restart(ctx, name, service)
   end
   check_replicas(ctx, stack, name, service)
   check_dependencies(ctx, stack, name, service)

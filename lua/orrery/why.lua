@@ -1,14 +1,14 @@
 --- why -- what a service waits for, since when, and what would help, down to the root cause. Reads
 -- the supervisor's instances and changes nothing.
 local gate = require "orrery.supervisor.gate"
+local groups = require "orrery.supervisor.groups"
+local instances_of = require "orrery.supervisor.instances"
 local ready = require "orrery.supervisor.ready"
 local array = require("orrery.core").json.array
 
 local M = {}
 
 local MAX_CHAIN = 64
-local GONE = { stopped = true, failed = true, done = true, backoff = true, waiting = true,
-  blocked = true }
 
 local function seconds(value) return ("%.1f s"):format(math.max(value, 0)) end
 
@@ -25,6 +25,16 @@ end
 
 -- ---- what holds an instance ----
 
+--- The wait for a discovered group that has not enough instances.
+local function group_wait(sup, name, dependency)
+  local group = sup.groups[name]
+  local met, reason = groups.met(name, dependency, group, sup.checks_on)
+  if met then return nil end
+  return { discover = true, min = dependency.min or 1, tag = dependency.tag, reason = reason,
+    found = #groups.members(dependency, group and group.records, sup.checks_on),
+    since = group and group.since, problem = group and group.problem }
+end
+
 --- The first of a service's instances that says most about why it does not serve; nil if one does.
 local function unserving(sup, name)
   local found
@@ -35,17 +45,25 @@ local function unserving(sup, name)
   return found
 end
 
-local function wait_on(sup, i, name, dependency, waited)
+--- What an unmet dependency on a service of this stack says.
+local function service_wait(sup, name)
   local other = unserving(sup, name)
   if not other then return nil end
+  return { state = other.state, health = other.health, since = other.since, instance = other.id,
+    reason = select(2, gate.serves(other, sup.checks_on)) }
+end
+
+local function wait_on(sup, i, name, dependency, waited)
+  local wait = (dependency.discover and group_wait or service_wait)(sup, name, dependency)
+  if not wait then return nil end
   local budget = dependency.timeout or i.budget
   local dropped = sup.dropped[i.service.name] and sup.dropped[i.service.name][name]
   local over = waited and waited >= budget
   local holds = dependency.type == "required"
     or (dependency.type == "optional" and not dropped and not over)
-  return { service = name, type = dependency.type, state = other.state, health = other.health,
-    reason = select(2, gate.serves(other, sup.checks_on)), since = other.since, timeout = budget,
-    left = waited and not over and budget - waited or nil, holds = holds, instance = other.id }
+  wait.service, wait.type, wait.timeout, wait.holds = name, dependency.type, budget, holds
+  wait.left = waited and not over and budget - waited or nil
+  return wait
 end
 
 --- The dependencies of `i` that are not met.
@@ -56,19 +74,6 @@ local function waits_of(sup, i, now)
   for _, name in ipairs(sorted_names(i.service.dependencies)) do
     list[#list + 1] = wait_on(sup, i, name, i.service.dependencies[name], waited)
   end
-  return list
-end
-
---- Who must have stopped before `i` may: those that depend on it and are on their way down.
-local function held_up_by(sup, i)
-  local list = {}
-  for _, name in ipairs(sup.dependents[i.service.name] or {}) do
-    for _, other in ipairs(sup.by_service[name] or {}) do
-      local down = other.desired == "down" and other.order > i.order
-      if down and not GONE[other.state] then list[#list + 1] = other end
-    end
-  end
-  table.sort(list, function(a, b) return a.id < b.id end)
   return list
 end
 
@@ -109,14 +114,22 @@ end
 
 local function needs_text(wait)
   local left = wait.left and (", for at most %s more"):format(seconds(wait.left)) or ""
-  return ("%s (%s%s)"):format(wait.service, wait.type, left)
+  local group = wait.discover and ", discovered" or ""
+  return ("%s (%s%s%s)"):format(wait.service, wait.type, group, left)
+end
+
+--- What must happen for a wait to end.
+local function remedy(wait)
+  if not wait.discover then return wait.service end
+  return ("%s of %s in discovery (orrery discover %s)"):format(groups.wanted(wait), wait.service,
+    wait.service)
 end
 
 function says.waiting(v)
   local parts, names = {}, {}
   for _, wait in ipairs(v.waits) do
     if wait.holds then
-      parts[#parts + 1], names[#names + 1] = needs_text(wait), wait.service
+      parts[#parts + 1], names[#names + 1] = needs_text(wait), remedy(wait)
     end
   end
   if #names == 0 then
@@ -133,7 +146,7 @@ function says.blocked(v, i)
 end
 
 function says.starting(v, i, now)
-  if i.desired == "down" then return M.stop_words(v, i) end
+  if i.desired == "down" or i.again then return M.stop_words(v, i) end
   if not i.spawned then
     v.text = "is being prepared: its folders, files and beforeStart hook come before its process"
     v.unblock = ("nothing to do; its log: orrery logs %s"):format(i.service.name)
@@ -158,16 +171,17 @@ end
 --- A service that should stop and must wait for those that depend on it.
 function M.stop_words(v, i)
   if #v.holders == 0 then
-    v.text = "is about to stop"
+    v.text = "is about to " .. (i.desired == "down" and "stop" or "restart")
     return
   end
-  v.text = "should stop, and waits until these have: " .. table.concat(v.holders, ", ")
+  v.text = ("should %s, and waits until these have stopped: %s"):format(i.desired == "down"
+    and "stop" or "restart", table.concat(v.holders, ", "))
   v.unblock = "they must end first; each is killed when its stop.timeout is over"
   if i.pid then v.text = v.text .. (" (it runs as pid %d)"):format(i.pid) end
 end
 
 function says.running(v, i)
-  if i.desired == "down" then return M.stop_words(v, i) end
+  if i.desired == "down" or i.again then return M.stop_words(v, i) end
   local healthy = v.fine
   if healthy then
     v.text = i.health == "passing" and "runs and is healthy" or "runs"
@@ -175,13 +189,31 @@ function says.running(v, i)
     v.text = ("runs, but its health is %s: %s"):format(i.health, check_words(v.checks, "ready"))
     v.unblock = "its ready check must pass"
   end
+  M.flag_words(v, i)
+end
+
+local AFTER_LOSS = { keep = "it keeps running meanwhile (onDependencyFailure)",
+  restart = "it is restarted for it (onDependencyFailure)",
+  stop = "it is stopped for it (onDependencyFailure)" }
+
+--- What its flags mean, and what clears them.
+function M.flag_words(v, i)
+  local helps
   if i.impaired then
     v.text = v.text .. "; impaired, for a service that it requires is down: " .. i.impaired
-    v.unblock = v.unblock or "it is cleared when that service is healthy again"
-  elseif i.degraded then
-    v.text = v.text .. "; degraded, for an optional service is missing: " .. i.degraded
-    v.unblock = v.unblock or "it is cleared when that service is healthy"
+    helps = "impaired is cleared when that is healthy again; "
+      .. AFTER_LOSS[i.on_dependency_failure or "keep"]
   end
+  if i.degraded then
+    v.text = v.text .. "; degraded, for an optional service is missing: " .. i.degraded
+    helps = helps or "degraded is cleared, and its files are rendered again, when that is healthy"
+  end
+  if i.next_verify then
+    v.text = v.text .. "; the other side of a circular dependency is not healthy yet"
+    helps = helps or ("it counts as impaired %g s after its start, unless that comes")
+      :format(i.next_verify)
+  end
+  v.unblock = v.unblock or helps
 end
 
 function says.stopping(v, i)
@@ -197,7 +229,8 @@ function says.backoff(v, i, now)
   v.next_try = math.max(i.next_start - now, 0)
   if i.pending then
     v.text = "waits for a value: " .. i.reason
-    v.unblock = ("it looks again in %s"):format(seconds(v.next_try))
+    v.unblock = ("it starts by itself once the value is known; it looks again in %s")
+      :format(seconds(v.next_try))
   else
     v.text = ("ended and will be started again (%d failure%s in a row): %s"):format(i.failures,
       i.failures == 1 and "" or "s", i.reason)
@@ -206,6 +239,11 @@ function says.backoff(v, i, now)
 end
 
 function says.failed(v, i)
+  if i.foreign then
+    v.text = "was not started, for its port is foreign: " .. i.foreign
+    v.unblock = ("free the port, then: %s"):format(ask("start", i))
+    return
+  end
   v.text = "has failed, and is not started again by itself: " .. i.reason
   v.unblock = ("correct the cause, then: %s"):format(ask("start", i))
 end
@@ -228,8 +266,10 @@ local function explain(sup, i, now)
     health = i.health, reason = i.reason, since = i.since, pid = i.pid,
     for_seconds = math.max(now.wall - i.since, 0), waits = waits_of(sup, i, now.monotonic),
     checks = checks_of(i), holders = array({}), fine = is_fine(sup, i) and true or false }
-  if i.desired == "down" then
-    for _, other in ipairs(held_up_by(sup, i)) do v.holders[#v.holders + 1] = other.id end
+  if i.desired == "down" or i.again then
+    for _, other in ipairs(instances_of.holders(sup, i)) do
+      v.holders[#v.holders + 1] = other.id
+    end
   end
   says[i.state](v, i, now.monotonic)
   return v
@@ -242,10 +282,11 @@ local function below(sup, v)
     or v.state == "backoff" then return nil end
   local first
   for _, wait in ipairs(v.waits) do
-    if wait.holds then return sup.by_id[wait.instance] end
+    if wait.holds then return wait.instance and sup.by_id[wait.instance] end
     if wait.type ~= "soft" then first = first or wait end
   end
-  return first and v.state == "running" and sup.by_id[first.instance] or nil
+  local instance = first and v.state == "running" and first.instance
+  return instance and sup.by_id[instance] or nil
 end
 
 --- The links from `v` down to the root cause, itself not included; a service that was seen ends it.

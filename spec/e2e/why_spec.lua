@@ -106,7 +106,7 @@ describe("why", function()
       agent:reach(function(i) return i.host.state == "stopping" end, "host to stop")
       local v, code, answer = why(agent, "db")
       assert.same({ 1, true }, { code, answer.stopping })
-      has(v.text, "should stop, and waits until these have: host@")
+      has(v.text, "should stop, and waits until these have stopped: host@")
       local holder = v.chain[1]
       assert.equal("host", holder.service)
       has(holder.text, "SIGTERM")

@@ -90,7 +90,7 @@ describe("the state machine", function()
   it("does not restart by a live check while a required dependency is down", function()
     local sick = { state = "running", live = false }
     assert.equals("stopping", (step(sick)))
-    assert.is_nil(step(sick, { gate = { open = false, impaired = "database is failed" } }))
+    assert.is_nil(step(sick, { gate = { open = false, excuse = "database is failed" } }))
   end)
 
   it("follows onDependencyFailure", function()
@@ -136,13 +136,6 @@ describe("the state machine", function()
     end
   end)
 
-  it("spaces restarts from 0.5 s to 60 s", function()
-    local restart = { backoff = { 0.5, 60 } }
-    assert.equals(0.5, machine.delay(restart, 1, 0.5))
-    assert.equals(2, machine.delay(restart, 3, 0.5))
-    assert.equals(60, machine.delay(restart, 50, 0.5))
-    assert.equals(75, machine.delay(restart, 50, 1))
-  end)
 end)
 
 describe("the gate", function()
@@ -150,8 +143,9 @@ describe("the gate", function()
     options = options or {}
     local i = { budget = 60, service = { dependencies = { database = { type = kind } } } }
     dependency.service = { name = "database" }
-    local function of() return { dependency } end
-    return gate.look(i, of, options.dropped or {}, true, options.waited or 0)
+    i.verified = options.verified
+    return gate.look(i, { of = function() return { dependency } end, groups = {}, checks_on = true,
+      dropped = options.dropped or {}, waited = options.waited or 0, ran = options.ran or 0 })
   end
 
   it("holds a required dependent back until the dependency is healthy", function()
@@ -177,7 +171,11 @@ describe("the gate", function()
     local function of(name)
       return { { state = "starting", service = { name = name } } }
     end
-    local early, late = gate.look(i, of, {}, true, 1), gate.look(i, of, {}, true, 6)
+    local function at(waited)
+      return gate.look(i, { of = of, groups = {}, dropped = {}, checks_on = true, waited = waited,
+        ran = 0 })
+    end
+    local early, late = at(1), at(6)
     assert.same({ 5, false }, { early.next, early.blocked })
     assert.same({ 60, true }, { late.next, late.blocked })
   end)
@@ -192,9 +190,22 @@ describe("the gate", function()
 
   it("never waits for a soft or circular one", function()
     assert.is_true(look("soft", { state = "failed" }).open)
-    local circular = look("circular", { state = "waiting" })
-    assert.is_true(circular.open)
-    assert.is_string(circular.impaired)
+    assert.is_true(look("circular", { state = "waiting" }).open)
+  end)
+
+  it("misses a circular one only after the budget, or once it was there", function()
+    local away = { state = "waiting" }
+    local early = look("circular", away, { ran = 59 })
+    assert.same({ nil, nil, 60 }, { early.impaired, early.lost, early.verify })
+    assert.is_string(early.excuse)
+    local late = look("circular", away, { ran = 60 })
+    assert.is_string(late.impaired)
+    assert.is_nil(late.lost)
+    local gone = look("circular", away, { ran = 1, verified = { database = true } })
+    assert.is_string(gone.impaired)
+    assert.matches("^database went down", gone.lost)
+    away.planned = true
+    assert.is_nil(look("circular", away, { ran = 1, verified = { database = true } }).lost)
   end)
 
   it("does not call a planned restart a loss", function()

@@ -8,11 +8,11 @@ local Agent = {}
 Agent.__index = Agent
 
 --- Writes a stack of `services` (the text of a Lua table) into a folder of its own. In it, DIR is
---- that folder; everything runs as the user of the test.
-function M.stack(services)
+--- that folder; everything runs as the user of the test. `more` is further keys of the stack.
+function M.stack(services, more)
   local dir = support.tmp()
-  local text = ("return { name = 'spec', stateDir = 'DIR/state', services = {" .. services .. "} }")
-    :gsub("DIR", dir)
+  local text = ("return { name = 'spec', stateDir = 'DIR/state', " .. (more or "")
+    .. " services = {" .. services .. "} }"):gsub("DIR", dir)
   support.write(dir .. "/stack.lua", text)
   return dir
 end
@@ -97,8 +97,8 @@ function M.detached(dir)
 end
 
 --- Runs `body(agent)` over a stack of `services`, and ends the agent whatever happens.
-function M.with(services, body)
-  local agent = M.up(M.stack(services))
+function M.with(services, body, more)
+  local agent = M.up(M.stack(services, more))
   local ok, problem = xpcall(body, debug.traceback, agent)
   local status = agent:down()
   if not status then agent.process:kill() end

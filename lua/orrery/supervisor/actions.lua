@@ -2,9 +2,9 @@
 -- action that machine.lua names.
 local core = require "orrery.core"
 local health = require "orrery.supervisor.health"
-local machine = require "orrery.supervisor.machine"
 local ready = require "orrery.supervisor.ready"
 local reload = require "orrery.supervisor.reload"
+local restart = require "orrery.supervisor.restart"
 local writer = require "orrery.supervisor.writer"
 
 local PENDING_RETRY = 1 -- seconds
@@ -22,7 +22,7 @@ function actions.start(sup, i)
   i.generation = i.generation + 1
   i.exit, i.start_error, i.spawned, i.again, i.foreign = nil, nil, nil, nil, nil
   i.started_at = core.time.monotonic()
-  i.ready, i.status = nil, nil
+  i.ready, i.status, i.verified = nil, nil, {}
   i.waits_for_word = sup.checks_on and ready.says(i.service) and ready.missing(i.service) or nil
   i.waits_for_check = sup.checks_on and i.service.readyWhen ~= "started"
     and health.has_ready(sup, i)
@@ -62,7 +62,7 @@ function actions.backoff(_, i)
   i.failures, i.restarts = i.failures + 1, i.restarts + 1
   table.insert(i.failed_at, now)
   if #i.failed_at > i.restart.max then table.remove(i.failed_at, 1) end
-  i.next_start = now + machine.delay(i.restart, i.failures, math.random())
+  i.next_start = now + restart.delay(i.restart, i.failures, math.random())
 end
 
 return actions

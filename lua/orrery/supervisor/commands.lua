@@ -3,6 +3,7 @@
 local core = require "orrery.core"
 local edges = require "orrery.edges"
 local events = require "orrery.events"
+local groups = require "orrery.supervisor.groups"
 local reload = require "orrery.supervisor.reload"
 local writer = require "orrery.supervisor.writer"
 
@@ -78,6 +79,10 @@ function commands.kill(sup)
 end
 
 --- Takes over a changed stack, as reload.prepare() made it ready.
-function commands.reload(sup, change) return reload.apply(sup, change, writer.teller) end
+function commands.reload(sup, change)
+  local names = reload.apply(sup, change, writer.teller)
+  groups.update(sup)
+  return names
+end
 
 return commands

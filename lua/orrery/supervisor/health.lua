@@ -40,7 +40,7 @@ end
 
 --- One check of an instance. What it was rendered to may make no check: then it fails for good.
 local function open_one(i, name, spec, tell, budget)
-  local check = { role = spec.role or "ready", state = "unknown" }
+  local check = { role = spec.role or "ready", state = "unknown", spec = spec }
   local ok, handle = pcall(start, with_schedule(spec, budget), i)
   if ok then
     check.handle, check.watcher = handle, core.task.spawn(watch, handle, name, tell)
@@ -57,14 +57,15 @@ function M.open(_, i, specs, tell)
   end
 end
 
+local function close_one(check)
+  if not check.handle then return end
+  check.watcher:cancel()
+  check.handle:close()
+end
+
 --- Ends all checks of `i`.
 function M.close(i)
-  for _, check in pairs(i.checks) do
-    if check.handle then
-      check.watcher:cancel()
-      check.handle:close()
-    end
-  end
+  for _, check in pairs(i.checks) do close_one(check) end
   i.checks = {}
 end
 
@@ -78,6 +79,21 @@ function M.swap(_, i, specs, tell)
     local check, old = open_one(i, name, spec, tell, budget), before[name]
     if old then check.state, check.message = old.state, old.message end
     i.checks[name] = check
+  end
+end
+
+--- Begins the live checks of `i`, which runs, anew: what they said before does not count. They fail
+-- after as many tries, an interval apart, as in quiet times.
+function M.renew_live(i, tell)
+  i.live = nil
+  for name, check in pairs(i.checks) do
+    if check.role == "live" and check.handle then
+      local spec = {}
+      for key, value in pairs(check.spec) do spec[key] = value end
+      spec.backoff, spec.startPeriod = "constant", 0
+      close_one(check)
+      i.checks[name] = open_one(i, name, spec, tell, 0)
+    end
   end
 end
 

@@ -8,66 +8,47 @@ local actions = require "orrery.supervisor.actions"
 local commands = require "orrery.supervisor.commands"
 local facts = require "orrery.supervisor.facts"
 local gate = require "orrery.supervisor.gate"
+local groups = require "orrery.supervisor.groups"
 local health = require "orrery.supervisor.health"
 local instances_of = require "orrery.supervisor.instances"
 local machine = require "orrery.supervisor.machine"
 local reload = require "orrery.supervisor.reload"
+local restart = require "orrery.supervisor.restart"
 local writer = require "orrery.supervisor.writer"
 
 local M = {}
 
-local AT_REST = { stopped = true, failed = true, done = true, backoff = true, waiting = true,
-  blocked = true }
-
 --- Makes a supervisor. `options`: stack, plan (plan.build), driver, log (events),
--- on_change(instance) called when a state or health changed (it must not wait), check_specs (from
--- health.specs).
+-- on_change(instance) called when a state or health changed (it must not wait). `sup.backend`,
+-- where discovered groups are looked up, may be set until run().
 function M.new(options)
   local sup = {
     stack = options.stack, plan = options.plan, driver = options.driver, log = options.log,
     on_change = options.on_change, queue = core.task.queue(),
     checks_on = options.stack.coordination.enableHealthChecks ~= false,
-    instances = {}, by_service = {}, by_id = {}, touched = {}, ending = false, ended = false,
+    instances = {}, by_service = {}, by_id = {}, groups = {}, touched = {}, ending = false,
+    ended = false,
   }
   instances_of.build(sup)
   instances_of.index(sup)
   return sup
 end
 
-local function of(sup) return function(name) return sup.by_service[name] or {} end end
+local NONE = {}
 
---- The optional and soft edges of a service that a cycle forbids, as a set of names.
-local function dropped_of(sup, name) return sup.dropped[name] or {} end
-
---- Nothing that was told to stop, that depends on i and starts after it, is still there. (In a
--- cycle of circular edges the one that starts last stops first: to wait for all would be to wait
--- for each other.)
-local function may_stop(sup, i)
-  for _, name in ipairs(sup.dependents[i.service.name] or {}) do
-    for _, other in ipairs(sup.by_service[name] or {}) do
-      local leaves = other.desired == "down"
-        or (other.planned and (other.again or other.state == "stopping"))
-      if leaves and other.order > i.order and not AT_REST[other.state] then return false end
-    end
-  end
-  return true
-end
-
-local function may_retry(i, now)
-  local recent = 0
-  for _, at in ipairs(i.failed_at) do
-    if now - at < i.restart.window then recent = recent + 1 end
-  end
-  return recent < i.restart.max
+--- What gate.lua looks at.
+local function view_of(sup, i, now)
+  return { of = function(name) return sup.by_service[name] or NONE end, groups = sup.groups,
+    dropped = sup.dropped[i.service.name] or NONE, checks_on = sup.checks_on,
+    waited = now - (i.waiting_since or now), ran = now - (i.started_at or now) }
 end
 
 local function world_of(sup, i, now)
-  local waited = now - (i.waiting_since or now)
   return {
     now = now,
-    gate = gate.look(i, of(sup), dropped_of(sup, i.service.name), sup.checks_on, waited),
-    may_stop = may_stop(sup, i),
-    may_retry = may_retry(i, now),
+    gate = gate.look(i, view_of(sup, i, now)),
+    may_stop = instances_of.may_stop(sup, i),
+    may_retry = restart.may_retry(i.restart, i.failed_at, now),
     budget_over = i.started_at ~= nil and now - i.started_at >= i.budget,
   }
 end
@@ -112,6 +93,7 @@ local function refuse_rest(sup)
 end
 
 local function take(sup, fact)
+  if fact.group then return groups.take(sup, fact) end
   if fact.command then
     fact.answer:push(commands[fact.command](sup, fact.names))
     return
@@ -122,20 +104,46 @@ local function take(sup, fact)
   writer.touch_around(sup, i)
 end
 
+--- Whether its process runs, or its check does.
+local function lives(i) return i.state == "running" or (i.state == "starting" and i.spawned) end
+
 local function update_flags(sup, i, world)
-  local running = i.state == "running" or (i.state == "starting" and i.spawned)
-  writer.set_flag(sup, i, "degraded", running and world.gate.degraded)
-  writer.set_flag(sup, i, "impaired", running and world.gate.impaired)
+  local gate_now, was_degraded = world.gate, i.degraded
+  writer.set_flag(sup, i, "degraded", lives(i) and gate_now.degraded)
+  writer.set_flag(sup, i, "impaired", lives(i) and gate_now.impaired)
+  if was_degraded and not i.degraded and i.pid and lives(i) then
+    sup.driver.files(i, writer.teller(sup, i)) -- what it lacked may be in its files
+  end
+end
+
+--- Keeps what the gate said: what was met in this life, what it waits for, when to look again.
+local function remember(i, found)
+  i.next_budget, i.next_verify, i.gate_why = found.next, found.verify, found.why
+  if lives(i) and i.verified then
+    for name in pairs(found.met) do i.verified[name] = true end
+  end
+end
+
+--- While a dependency is down a failed live check says nothing about `i`, and afterwards only if
+-- it fails anew.
+local function excuse(sup, i, found)
+  if found.excuse then
+    i.excused = i.live == false or nil
+  elseif i.excused then
+    i.excused = nil
+    if i.live == false and lives(i) then health.renew_live(i, writer.teller(sup, i)) end
+  end
 end
 
 local function step(sup, i)
   local world = world_of(sup, i, core.time.monotonic())
-  i.next_budget = world.gate.next
+  excuse(sup, i, world.gate)
   local transition = machine.step(i, world)
   if transition then
     writer.set_state(sup, i, transition)
     if transition.action then actions[transition.action](sup, i) end
   end
+  remember(i, world.gate)
   update_flags(sup, i, world)
   local serves = i.state == "running" and gate.serves(i, sup.checks_on)
   if sup.driver.healthy then sup.driver.healthy(i, serves) end
@@ -164,7 +172,10 @@ local function due_at(i)
   if i.state == "waiting" or i.state == "blocked" then
     return i.next_budget and i.waiting_since + i.next_budget
   end
-  if i.state == "starting" and i.spawned then return i.started_at + i.budget end
+  if not lives(i) then return nil end
+  local budget = i.state == "starting" and i.budget or nil
+  if i.next_verify then budget = math.min(budget or i.next_verify, i.next_verify) end
+  return budget and i.started_at + budget
 end
 
 --- Touches those whose time has come. Returns the moment when the next one's comes, or nil.
@@ -220,7 +231,9 @@ end
 -- fault of ours, nothing is left half supervised: everything is stopped, and it returns nil and
 -- the fault.
 function M.run(sup)
+  groups.update(sup)
   local ok, fault = xpcall(run, debug.traceback, sup)
+  groups.close(sup)
   refuse_rest(sup)
   if ok then return true end
   if not tostring(fault):find("^cancelled") then

@@ -46,6 +46,40 @@ function M.index(sup)
   end
 end
 
+local AT_REST = { stopped = true, failed = true, done = true, backoff = true, waiting = true,
+  blocked = true }
+
+--- Whether `other`, which depends on i, was told to stop, starts after it and is still there. (In a
+-- cycle of circular edges the one that starts last stops first: to wait for all would be to wait
+-- for each other.)
+local function holds(other, i)
+  local leaves = other.desired == "down"
+    or (other.planned and (other.again or other.state == "stopping"))
+  return leaves and other.order > i.order and not AT_REST[other.state]
+end
+
+--- Who must have stopped before `i` may; by id.
+function M.holders(sup, i)
+  local list = {}
+  for _, name in ipairs(sup.dependents[i.service.name] or {}) do
+    for _, other in ipairs(sup.by_service[name] or {}) do
+      if holds(other, i) then list[#list + 1] = other end
+    end
+  end
+  table.sort(list, function(a, b) return a.id < b.id end)
+  return list
+end
+
+--- Whether nobody holds `i` up.
+function M.may_stop(sup, i)
+  for _, name in ipairs(sup.dependents[i.service.name] or {}) do
+    for _, other in ipairs(sup.by_service[name] or {}) do
+      if holds(other, i) then return false end
+    end
+  end
+  return true
+end
+
 --- Adds an instance to what there is.
 function M.add(sup, i)
   table.insert(sup.instances, i)

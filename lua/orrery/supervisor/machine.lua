@@ -16,16 +16,16 @@
 --   failures   how often in a row it failed; next_start is when backoff ends
 --   health     "unknown" "passing" "failing" "flapping"
 --   live       false once a check of role live failed
--- World: now, gate {open, blocked, why, degraded, impaired, lost}, may_stop, budget_over,
+-- World: now, gate {open, blocked, why, degraded, impaired, lost, excuse}, may_stop, budget_over,
 -- may_retry.
+local restart = require "orrery.supervisor.restart"
+
 local M = {}
 
 local function to(state, reason, action) return { to = state, reason = reason, action = action } end
 
-local function fails(i, message, world)
-  if i.restart.policy == "never" then
-    return to("failed", message .. "; restart policy is never")
-  end
+--- It is started again, unless that happened too often.
+local function again(i, message, world)
   if not world.may_retry then
     return to("failed", ("%s; it was restarted %d times within %g s"):format(message,
       i.restart.max, i.restart.window))
@@ -33,17 +33,21 @@ local function fails(i, message, world)
   return to("backoff", message, "backoff")
 end
 
+local function fails(i, message, world)
+  if i.restart.policy == "never" then
+    return to("failed", message .. "; restart policy is never")
+  end
+  return again(i, message, world)
+end
+
 --- What an exit leads to that we did not bring about.
 local function after_exit(i, world)
-  local good = i.exit.ok
   if i.desired == "down" then return to("stopped", i.exit.message) end
   if i.again then return to("waiting", i.exit.message, "wait") end
-  if i.oneshot then
-    if good then return to("done", i.exit.message) end
-    return fails(i, i.exit.message, world)
-  end
-  if good and i.restart.policy ~= "always" then return to("done", i.exit.message) end
-  return fails(i, i.exit.message, world)
+  local restarts, why = restart.again(i.restart, i.exit, i.oneshot)
+  local message = why and i.exit.message .. "; " .. why or i.exit.message
+  if restarts then return again(i, message, world) end
+  return to(i.exit.ok and "done" or "failed", message)
 end
 
 local states = {}
@@ -102,7 +106,7 @@ function states.running(i, world)
     return to("stopping", "restarting: " .. lost, "stop")
   end
   if lost and i.on_dependency_failure == "stop" then return to("stopping", lost, "hold") end
-  if i.live == false and not world.gate.impaired then
+  if i.live == false and not world.gate.excuse then
     return to("stopping", "its live check fails: " .. (i.live_message or ""), "stop_failed")
   end
 end
@@ -129,12 +133,5 @@ states.done = states.failed
 
 --- The next transition of instance `i`, or nil.
 function M.step(i, world) return states[i.state](i, world) or nil end
-
---- Seconds until the next start after `failures` failures in a row: 0.5 s doubling to 60 s (or
--- restart.backoff = {first, longest}), spread by `random` (0 to 1) over 75 % to 125 %.
-function M.delay(restart, failures, random)
-  local first, longest = restart.backoff[1], restart.backoff[2]
-  return math.min(longest, first * 2 ^ math.min(failures - 1, 30)) * (0.75 + random / 2)
-end
 
 return M

@@ -10,6 +10,7 @@ local problem_of = require "orrery.problem"
 local ready = require "orrery.supervisor.ready"
 local refresh = require "orrery.supervisor.refresh"
 local render = require "orrery.render"
+local restart = require "orrery.supervisor.restart"
 
 local file, process, task = core.file, core.process, core.task
 
@@ -109,7 +110,7 @@ local function watch_exit(driver, i, run, tell)
   local status = run.process:wait() or LOST
   run.ended = true
   if run.socket then run.socket:close() end
-  local fact = { kind = "exited", ok = status.code == 0, code = status.code,
+  local fact = { kind = "exited", ok = restart.success(i.restart, status), code = status.code,
     signal = status.signal, message = run.ender and (run.killed or "stopped")
       or describe(status, run.process:tail(1)[1]) }
   collect(driver, i, run, fact)

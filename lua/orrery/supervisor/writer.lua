@@ -63,8 +63,9 @@ function M.set_state(sup, i, transition)
 end
 
 function M.set_flag(sup, i, flag, why)
-  if (i[flag] and true or false) == (why and true or false) then return end
+  local before = i[flag]
   i[flag] = why or nil
+  if (before and true or false) == (why and true or false) then return end
   M.emit(sup, i, "flag", { flag = flag, to = why and "set" or "cleared", reason = why or "" })
 end
 

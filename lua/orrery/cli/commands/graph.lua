@@ -79,6 +79,12 @@ local function details(stack)
     if service.oneshot then words[#words + 1] = "oneshot" end
     if service.port then words[#words + 1] = ":" .. service.port end
     lines[name] = #words > 0 and table.concat(words, "  ") or nil
+    for target, dependency in pairs(service.dependencies) do
+      if not stack.services[target] then
+        lines[target] = ("discovered, %d%s"):format(dependency.min or 1,
+          dependency.tag and " tagged " .. dependency.tag or "")
+      end
+    end
   end
   return lines
 end
@@ -138,7 +144,7 @@ return {
   run = function(ctx)
     if ctx.options.edges then return print_file(ctx.options) end
     local stack = session.stack(ctx)
-    local graph = require("orrery.edges").spec(stack)
+    local graph = require("orrery.edges").spec(stack, true)
     local handle <close> = core.graph.new(graph)
     print_graph(ctx.options, graph, handle, stack)
   end,

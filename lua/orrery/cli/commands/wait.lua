@@ -19,10 +19,19 @@ local function each(state, set, visit)
   end
 end
 
---- Done when all are there; a service that failed will not get there by waiting.
-local function predicate(set, goal)
+--- Calls visit(group) for each discovered group that the service `name` depends on.
+local function each_group(state, name, visit)
+  for _, service in ipairs(state.services) do
+    for _, group in ipairs(service.name == name and service.groups or {}) do visit(group) end
+  end
+end
+
+--- Done when all are there; a service that failed will not get there by waiting. `waiter` is the
+-- service whose discovered groups are waited for, if any.
+local function predicate(set, goal, waiter)
   return function(state)
     local all, failed = true, false
+    each_group(state, waiter, function(group) all = all and group.met end)
     each(state, set, function(instance)
       all = all and REACHED[goal](instance)
       failed = failed or (goal ~= "stopped" and instance.state == "failed")
@@ -31,8 +40,9 @@ local function predicate(set, goal)
   end
 end
 
-local function laggards(state, set, goal)
+local function laggards(state, set, goal, waiter)
   local list = {}
+  each_group(state, waiter, function(group) list[#list + 1] = group.reason end)
   each(state, set, function(instance)
     if not REACHED[goal](instance) then
       local reason = present.reason(instance)
@@ -47,26 +57,28 @@ end
 local function dependencies(stack, name)
   local set = {}
   for dependency, wanted in pairs(stack.services[name].dependencies or {}) do
-    if wanted.type == "required" or wanted.type == "circular" then set[dependency] = true end
+    local waited_for = wanted.type == "required" or wanted.type == "circular"
+    if waited_for and not wanted.discover then set[dependency] = true end
   end
   return set
 end
 
-local function finish(ctx, state, set, goal)
-  local late = laggards(state, set, goal)
+local function finish(ctx, state, set, goal, waiter)
+  local late = laggards(state, set, goal, waiter)
   if late == "" then return session.OK end
   ui.note("orrery: %s; see why with: %s", late, session.paste(ctx, "logs"))
   return session.UNHEALTHY
 end
 
-local function wait(ctx, client, set, goal)
+local function wait(ctx, client, set, goal, waiter)
   local timeout = ctx.options.timeout
-  local state, message, code, last = follow.wait(client, predicate(set, goal), {timeout = timeout})
-  if state then return finish(ctx, state, set, goal) end
+  local state, message, code, last = follow.wait(client, predicate(set, goal, waiter),
+    {timeout = timeout})
+  if state then return finish(ctx, state, set, goal, waiter) end
   if code == "closed" and goal == "stopped" then return session.OK end
   if code ~= "timeout" then session.fail(session.UNREACHABLE, "the agent ended: %s", message) end
   session.fail(session.TIMED_OUT, "not %s within %s: %s", goal, ui.duration(timeout),
-    laggards(last, set, goal))
+    laggards(last, set, goal, waiter))
 end
 
 return {
@@ -93,7 +105,7 @@ return {
     if goal == "stopped" and not session.try_client(stack) then return session.OK end
     local client = session.client(ctx, stack)
     local name = ctx.args[1]
-    local set = ctx.options.deps and dependencies(stack, name) or {[name] = true}
-    return wait(ctx, client, set, goal)
+    if not ctx.options.deps then return wait(ctx, client, {[name] = true}, goal) end
+    return wait(ctx, client, dependencies(stack, name), goal, name)
   end,
 }
