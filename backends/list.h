@@ -1,2 +1,3 @@
 /* list.h -- every discovery backend, one line each: BACKEND(name) is the const backend_<name>. */
 BACKEND(file)
+BACKEND(env)

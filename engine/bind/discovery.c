@@ -440,4 +440,5 @@ const luaL_Reg bind_discovery[] = {{"open", l_open},
                                    {"kinds", l_kinds},
                                    {"options", l_options},
                                    {"record", l_record},
+                                   {"environment", discovery_environment},
                                    {NULL, NULL}};

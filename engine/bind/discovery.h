@@ -32,3 +32,6 @@ int discovery_unlock(lua_State *L);
 int discovery_kv_get(lua_State *L);
 int discovery_kv_put(lua_State *L);
 int discovery_kv_delete(lua_State *L);
+
+/* Records as environment variables (discovery_env.c). */
+int discovery_environment(lua_State *L);

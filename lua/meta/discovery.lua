@@ -157,6 +157,10 @@ function Backend:close() end
 --- file: `filePath`, the folder (made if missing, 0755). It holds `<service>.json` files, which
 --- people may write too: `{"address": "10.0.0.1", "port": 3000}`, a list of such, or in a file of
 --- any name `{"pds": {"address": "10.0.0.1", "port": 3000, "tags": ["main"]}}`.
+---
+--- env: `envFile`, what is exported to and read from (0640; `. file` in sh reads it), beside this
+--- process's own environment; without one, what is registered is known to this process only.
+--- `envPrefix` is how the variables' names begin.
 ---@param kind string
 ---@param options table
 ---@return orrery.backend? backend or nil, message, code
@@ -178,6 +182,17 @@ function discovery.options(kind) end
 ---@return string? message
 ---@return string? code
 function discovery.record(record) end
+
+--- Records as the env backend writes them: `{ATPROTO_SERVICE_PDS_URL = "http://..."}`. How names
+--- are made is told in backends/README.md.
+---
+---     local env = orrery.discovery.environment(assert(backend:lookup("pds")))
+---@param records orrery.record[]
+---@param prefix? string "ATPROTO_SERVICE_" unless given
+---@return table<string, string>? variables or nil, message, "invalid"
+---@return string? message
+---@return string? code
+function discovery.environment(records, prefix) end
 
 --- The backends there are.
 ---@return string[]

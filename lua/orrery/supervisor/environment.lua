@@ -41,8 +41,6 @@ local function base(service, folders)
     LANG = process.env("LANG") or "C.UTF-8", TZ = process.env("TZ") }
 end
 
-local function shout(name) return (name:upper():gsub("[^%w]", "_")) end
-
 --- The url of a service as its dependents reach it; nil if it has none (yet).
 local function url_of(names, name)
   local view = values.view_of(names:service_view(name))
@@ -51,18 +49,41 @@ local function url_of(names, name)
   return url ~= values.null and url or nil
 end
 
---- ATPROTO_SERVICE_* of one instance record.
-local function add_record(env, names, name, record)
-  local prefix = "ATPROTO_SERVICE_" .. shout(name) .. "_"
-  env[prefix .. "URL"] = url_of(names, name)
-  env[prefix .. "ADDRESS"] = record.address
-  env[prefix .. "PORT"] = record.port and ("%d"):format(record.port)
-  env[prefix .. "SCHEME"] = record.scheme
-  env[prefix .. "DID"] = record.did
-  env[prefix .. "TAGS"] = record.tags and #record.tags > 0 and table.concat(record.tags, ",") or nil
-  for key, value in pairs(record.meta or {}) do
-    env[prefix .. "META_" .. shout(key)] = tostring(value)
+--- ATPROTO_SERVICE_PDS of a service that is called pds; its copies are ATPROTO_SERVICE_PDS_2 ...
+local function base_of(name)
+  local env = assert(core.discovery.environment({ { service = name, address = "any" } }))
+  for variable in pairs(env) do
+    local found = variable:match("^(.*)_ADDRESS$")
+    if found then return found end
   end
+end
+
+--- Known by now: a did that has not been rendered yet is none.
+local function did_of(record)
+  return record.did and not record.did:find("${", 1, true) and record.did or nil
+end
+
+--- Records with an address.
+local function known(records)
+  local list = {}
+  for _, record in ipairs(records) do
+    if record.address then
+      list[#list + 1] = { service = record.service, id = record.id, node = record.node,
+        address = record.address, port = record.port, scheme = record.scheme,
+        did = did_of(record), tags = record.tags, meta = record.meta }
+    end
+  end
+  return list
+end
+
+--- ATPROTO_SERVICE_* of every instance of a service. Its url is the stack's own, as that may hold
+-- what no record does, such as a password.
+local function add_records(env, names, name, records)
+  local found, message = core.discovery.environment(known(records))
+  if not found then return nil, ("services.%s: %s"):format(name, message) end
+  for variable, value in pairs(found) do env[variable] = value end
+  env[base_of(name) .. "_URL"] = url_of(names, name)
+  return true
 end
 
 local function add_dependencies(env, service, context)
@@ -71,9 +92,13 @@ local function add_dependencies(env, service, context)
   own.service = service.name
   local names = scope.new(own)
   for name in pairs(service.dependencies) do
-    local record = context.lookup(name)[1]
-    if record then add_record(env, names, name, record) end
+    local records = context.lookup(name)
+    if records[1] then
+      local ok, err = add_records(env, names, name, records)
+      if not ok then return nil, err end
+    end
   end
+  return true
 end
 
 --- Reads a service's envFile into `env`; a name that `env` sets itself wins later.
@@ -95,8 +120,9 @@ end
 -- envFile, then its env (which so beats both). nil and a message if a part is missing.
 function M.build(_, service, rendered, context)
   local env = base(service, package_of.path_for(context.stack, service))
-  add_dependencies(env, service, context)
-  local ok, err = add_file(env, service, rendered)
+  local ok, err = add_dependencies(env, service, context)
+  if not ok then return nil, err end
+  ok, err = add_file(env, service, rendered)
   if not ok then return nil, err end
   for key, value in pairs(rendered.env or {}) do env[key] = tostring(value) end
   return env
