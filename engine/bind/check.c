@@ -98,12 +98,14 @@ static json_t *to_json(lua_State *L, int index, int depth, struct err *err)
 }
 
 /* Raises if the table at argument 1 is no good spec. The caller owns the result. */
-static struct check_spec *read_spec(lua_State *L)
+static struct check_spec *read_spec(lua_State *L, bool shares)
 {
     struct err err = {0};
     luaL_checktype(L, 1, LUA_TTABLE);
     json_t *options = to_json(L, 1, 0, &err);
     struct check_spec *spec = options ? check_spec_new(options, &err) : NULL;
+    if (spec && shares)
+        check_spec_share(spec, options);
     json_decref(options);
     if (!spec) {
         lua_pushstring(L, err.message);
@@ -153,7 +155,7 @@ static int l_run(lua_State *L)
     struct engine *e = bind_engine(L);
     luaL_checktype(L, 1, LUA_TTABLE);
     struct task *task = task_self(e, L);
-    struct check_spec *spec = read_spec(L);
+    struct check_spec *spec = read_spec(L, false);
     check_spec_once(spec);
     struct run *r = xcalloc(1, sizeof *r);
     r->task = task;
@@ -333,7 +335,7 @@ static int l_start(lua_State *L)
     struct engine *e = bind_engine(L);
     luaL_checktype(L, 1, LUA_TTABLE);
     void **handle = bind_new_handle(L, WATCH, watch_methods);
-    struct check_spec *spec = read_spec(L);
+    struct check_spec *spec = read_spec(L, true);
     struct watch *w = xcalloc(1, sizeof *w);
     w->pending_tail = &w->pending;
     uv_timer_init(&e->io->loop, &w->timer);

@@ -16,6 +16,7 @@
 #define RAMP_JITTER 0.1  /* so that checks which fail together do not retry together */
 #define MAX_MESSAGE 1024 /* bytes */
 #define GRACE_MS 2000    /* for kinds that keep their deadline, before we do */
+#define BUCKETS 1024u    /* of checks that are looked for by what they try */
 
 /* ENDED: the try answered before its start() had returned, so the verdict waits for the loop. */
 enum check_phase { WAITING, QUEUED, RUNNING, ENDED };
@@ -32,9 +33,12 @@ struct check {
     void *op;           /* while running: owned by its kind */
     struct check *next; /* checks.queue, while queued */
     uint64_t made_ms, due_ms, started_ns;
-    unsigned attempt; /* tries since the ramp began */
-    bool arrived;     /* has been passing: the ramp is over */
-    bool voided;      /* the try that ended spanned a stall */
+    unsigned attempt;        /* tries since the ramp began */
+    bool arrived;            /* has been passing: the ramp is over */
+    bool voided;             /* the try that ended spanned a stall */
+    bool leans;              /* while waiting: it was its turn, and a twin was trying already */
+    bool untold;             /* its health has changed with a twin's verdict */
+    struct check *next_twin; /* of its bucket; borrowed */
     struct health health;
     struct check_verdict last; /* its message is owned */
 };
@@ -49,6 +53,7 @@ struct checks {
     uint64_t stalled_ms;          /* when it was last found to have stood still */
     unsigned room;
     struct check *queue, **queue_tail;
+    struct check *buckets[BUCKETS]; /* of all checks but those that run once */
     uint64_t random;
     unsigned closing; /* handles */
 };
@@ -136,6 +141,57 @@ static double chance(struct checks *all)
 static uint64_t spread(struct checks *all, uint64_t ms)
 {
     return (uint64_t)((double)ms * chance(all));
+}
+
+/* ---- twins: checks that try the same ---- */
+
+static struct check **bucket_of(const struct check *c)
+{
+    return &c->all->buckets[c->spec->same[0] % BUCKETS];
+}
+
+static bool are_twins(const struct check *a, const struct check *b)
+{
+    return a != b && a->spec->same[0] == b->spec->same[0] && a->spec->same[1] == b->spec->same[1];
+}
+
+static void join_twins(struct check *c)
+{
+    if (c->spec->once)
+        return;
+    c->next_twin = *bucket_of(c);
+    *bucket_of(c) = c;
+}
+
+static void leave_twins(struct check *c)
+{
+    if (c->spec->once)
+        return;
+    struct check **at = bucket_of(c);
+    while (*at != c)
+        at = &(*at)->next_twin;
+    *at = c->next_twin;
+}
+
+/* The next twin of `c` from `at` on; NULL if there is none. */
+static struct check *twin_from(const struct check *c, struct check *at)
+{
+    while (at && !are_twins(c, at))
+        at = at->next_twin;
+    return at;
+}
+
+static struct check *first_twin(const struct check *c)
+{
+    return c->spec->once ? NULL : twin_from(c, *bucket_of(c));
+}
+
+static bool is_tried_by_twin(const struct check *c)
+{
+    struct check *twin = first_twin(c);
+    while (twin && twin->phase == WAITING)
+        twin = twin_from(c, twin->next_twin);
+    return twin != NULL;
 }
 
 /* ---- one check ---- */
@@ -235,26 +291,73 @@ static bool excused(const struct check *c)
     return now_ms() - c->made_ms < c->spec->start_period_ms;
 }
 
-/* The try is over, its verdict in c->last. What happens to `c` in changed() is not ours to know. */
-static void conclude(struct check *c)
+static void keep_message(struct check *c, const char *text)
 {
-    struct checks *all = c->all;
-    all->room += c->spec->kind->cost;
-    bool changed = !c->voided && health_feed(&c->health, c->last.ok, excused(c));
-    arm(c, WAITING, next_delay_ms(c));
-    begin_queued(all);
-    if (changed)
-        c->changed(c->data, c);
-}
-
-static void keep_message(struct check *c, const char *format, va_list args)
-{
-    char text[MAX_MESSAGE];
-    vsnprintf(text, sizeof text, format, args);
     if (c->last.message && strcmp(c->last.message, text) == 0)
         return; /* the usual case: nothing is allocated for a check that stays as it is */
     free((char *)c->last.message);
     c->last.message = xstrdup(text);
+}
+
+/* Whether a twin's verdict counts for `c`: it leans on it, or would try within half an interval. */
+static bool takes_verdict(const struct check *c)
+{
+    return c->phase == WAITING && c->arrived &&
+           (c->leans || c->due_ms < now_ms() + c->spec->interval_ms / 2);
+}
+
+static void take_verdict(struct check *c, const struct check_verdict *verdict)
+{
+    keep_message(c, verdict->message);
+    const char *message = c->last.message;
+    c->last = *verdict;
+    c->last.message = message;
+    c->leans = false;
+    c->untold = health_feed(&c->health, verdict->ok, excused(c));
+    c->due_ms = now_ms();
+    arm(c, WAITING, regular_ms(c));
+}
+
+/* Whether a twin's health has changed by it. */
+static bool share_verdict(struct check *c)
+{
+    bool changed = false;
+    for (struct check *twin = first_twin(c); twin; twin = twin_from(c, twin->next_twin))
+        if (takes_verdict(twin)) {
+            take_verdict(twin, &c->last);
+            changed = changed || twin->untold;
+        }
+    return changed;
+}
+
+/* Tells who has changed by it. Anybody may be stopped meanwhile, so each time from the start. */
+static void tell_twins(struct checks *all, const uint64_t same[2])
+{
+    struct check *c = all->buckets[same[0] % BUCKETS];
+    while (c) {
+        bool told = c->untold && c->spec->same[0] == same[0] && c->spec->same[1] == same[1];
+        if (told) {
+            c->untold = false;
+            c->changed(c->data, c);
+        }
+        c = told ? all->buckets[same[0] % BUCKETS] : c->next_twin;
+    }
+}
+
+/* The try is over, its verdict in c->last. What happens to `c` in changed() is not ours to know. */
+static void conclude(struct check *c)
+{
+    struct checks *all = c->all;
+    uint64_t same[2] = {c->spec->same[0], c->spec->same[1]};
+    all->room += c->spec->kind->cost;
+    bool changed = !c->voided && health_feed(&c->health, c->last.ok, excused(c));
+    arm(c, WAITING, next_delay_ms(c));
+    bool shared = !c->voided && share_verdict(c);
+    begin_queued(all);
+    if (changed)
+        c->changed(c->data, c);
+    if (shared)
+        tell_twins(all, same);
 }
 
 static void end_try(struct check *c, bool ok, const char *format, va_list args)
@@ -263,8 +366,10 @@ static void end_try(struct check *c, bool ok, const char *format, va_list args)
     look_for_stall(c->all);
     c->voided = c->all->stalled_ms >= c->started_ns / 1000000;
     if (!c->voided) {
+        char text[MAX_MESSAGE];
         clock_gettime(CLOCK_REALTIME, &now);
-        keep_message(c, format, args);
+        vsnprintf(text, sizeof text, format, args);
+        keep_message(c, text);
         c->last.ok = ok;
         c->last.latency_us = (uv_hrtime() - c->started_ns) / 1000;
         c->last.at_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
@@ -302,6 +407,13 @@ static void deadline(struct check *c)
                (double)spec->timeout_ms / 1000, awaited ? ": " : "", awaited ? awaited : "");
 }
 
+/* It is its turn, and a twin tries already: it takes that verdict, or its next turn. */
+static void lean(struct check *c)
+{
+    c->leans = true;
+    arm(c, WAITING, regular_ms(c));
+}
+
 static void timer_fired(uv_timer_t *timer)
 {
     struct check *c = timer->data;
@@ -309,7 +421,10 @@ static void timer_fired(uv_timer_t *timer)
         deadline(c);
     else if (c->phase == ENDED)
         conclude(c);
+    else if (c->arrived && is_tried_by_twin(c))
+        lean(c);
     else {
+        c->leans = false;
         push_queue(c);
         begin_queued(c->all);
     }
@@ -324,6 +439,7 @@ struct check *check_start(struct io *io, struct check_spec *spec, check_changed_
     health_init(&c->health, spec->rise, spec->fall);
     uv_timer_init(&io->loop, &c->timer);
     c->timer.data = c;
+    join_twins(c);
     arm(c, WAITING, spec->once ? 0 : spread(c->all, FIRST_MS));
     return c;
 }
@@ -336,9 +452,22 @@ static void check_closed(uv_handle_t *timer)
     free(c);
 }
 
+/* Who leans on a try that will have no verdict tries itself. */
+static void let_down(struct check *c)
+{
+    for (struct check *twin = first_twin(c); twin; twin = twin_from(c, twin->next_twin))
+        if (twin->leans) {
+            twin->leans = false;
+            arm(twin, WAITING, 0);
+        }
+}
+
 void check_stop(struct check *c)
 {
     struct checks *all = c->all;
+    leave_twins(c);
+    if (c->phase != WAITING)
+        let_down(c);
     if (c->phase == QUEUED)
         drop_from_queue(c);
     if (c->phase == RUNNING)

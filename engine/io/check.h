@@ -10,6 +10,10 @@
  * they start one interval apart, at a place within the interval that chance has chosen. A try that
  * ran while the loop stood still for over a second has no verdict: it is repeated.
  *
+ * Checks with the same options run once: the verdict of one is that of every other whose turn it
+ * is, or soon would be. Each keeps its own health, and a check that has not passed yet its own
+ * first tries, for what an earlier try has seen says nothing about what has just been started.
+ *
  * What a try does is a *kind* (http, tcp ...): one const table per file, listed in check_kinds.h.
  */
 #pragma once
@@ -34,6 +38,10 @@ struct check_spec;
  * wrong with it. `options` is borrowed for the call. */
 struct check_spec *check_spec_new(const json_t *options, struct err *err);
 void check_spec_free(struct check_spec *spec);
+
+/* Lets it share its tries with those of the same options; what a check makes of verdicts (rise,
+ * fall, startPeriod) is its own. `options` is what the spec was made of. */
+void check_spec_share(struct check_spec *spec, const json_t *options);
 
 /* Makes it fit for one verdict: the first one decides, and the first try comes at once. */
 void check_spec_once(struct check_spec *spec);

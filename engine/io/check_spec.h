@@ -10,5 +10,6 @@ struct check_spec {
     uint64_t interval_ms, timeout_ms, start_period_ms;
     int rise, fall;
     enum backoff_kind backoff;
-    bool once; /* the first verdict decides */
+    uint64_t same[2]; /* equal in specs that ask for the same tries at the same pace */
+    bool once;        /* the first verdict decides */
 };

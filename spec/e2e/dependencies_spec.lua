@@ -303,6 +303,25 @@ describe("a live check", function()
   end)
 end)
 
+describe("the same check of several services", function()
+  it("runs once, and is the health of each", function()
+    local check = [[healthCheck = { strategy = 'command', interval = 0.3, fall = 1,
+      command = { 'sh', '-c', 'echo >> DIR/tries; [ -e DIR/all-ok ]' } }]]
+    agents.with(plain("a", check) .. plain("b", check) .. plain("c", check), function(agent)
+      put(agent, "all")
+      runs(agent, "a", "b", "c")
+      local function tries() return select(2, agent:text("tries"):gsub("\n", "")) end
+      local from, began = tries(), core.time.monotonic()
+      support.wait_until(function() return tries() >= from + 8 end, 30, "eight tries")
+      assert.is_true(core.time.monotonic() - began > 1.6)
+      take(agent, "all")
+      agent:reach(function(i)
+        return i.a.health == "failing" and i.b.health == "failing" and i.c.health == "failing"
+      end, "all to fail")
+    end)
+  end)
+end)
+
 describe("enableHealthChecks = false", function()
   it("keeps the order, and waits for nothing but running", function()
     agents.with(healthy_by_file("db") .. plain("web", needs("db", "required")), function(agent)
