@@ -2,11 +2,16 @@
 --
 -- open() gives one object with the verbs of a backend (orrery.discovery in the manual). Registering
 -- goes to every backend; looking goes to the first, and to the next one only when it errs.
+local cache_of = require "orrery.discovery.cache"
 local core = require "orrery.core"
+local luabackend = require "orrery.discovery.luabackend"
 local options_of = require "orrery.discovery.options"
 local secret = require "orrery.secret"
+local watch = require "orrery.discovery.watch"
 
 local M = {}
+
+local FIRST_ANSWER = 2 -- seconds that known() waits for the first answer
 
 local class = {}
 class.__index = class
@@ -57,32 +62,55 @@ local function open_builtin(name, discovery, how)
   return core.discovery.open(name, revealed)
 end
 
+local function open_lua(name, discovery, how)
+  local given = {}
+  for key, value in pairs(discovery.options or {}) do given[key] = value end
+  local revealed, message, code = reveal(given, how.secrets, "discovery.options")
+  if not revealed then return nil, message, code end
+  return luabackend.open(name, revealed, how.dir)
+end
+
 local function open_part(name, discovery, how)
-  local handle, message, code = open_builtin(name, discovery, how)
+  local open = options_of.is_builtin(name) and open_builtin or open_lua
+  local handle, message, code = open(name, discovery, how)
   if not handle then return nil, ("discovery backend %s: %s"):format(name, message), code end
-  return { name = name, handle = handle, capabilities = handle.capabilities }
+  return { name = handle.kind, handle = handle, capabilities = handle.capabilities }
 end
 
 --- What `from` (a stack, or a table of discovery's keys) says, and where its paths begin.
-local function settings_of(from, how)
-  local result = { secrets = how.secrets, dir = how.dir, folder = how.folder, log = how.log }
+local function settings_of(from, given)
+  local how = {}
+  for key, value in pairs(given or {}) do how[key] = value end
+  how.tell = how.tell or core.log.warn
   if not from.discovery then
-    result.secrets = result.secrets or secret.open(".")
-    return from, result
+    how.secrets = how.secrets or secret.open(".")
+    return from, how
   end
-  result.secrets = result.secrets or secret.open(from.dirs.state .. "/secrets")
-  result.dir = result.dir or from.dir
-  result.folder = result.folder or from.dirs.discovery
-  return from.discovery, result
+  how.secrets = how.secrets or secret.open(from.dirs.state .. "/secrets")
+  how.dir = how.dir or from.dir
+  how.folder = how.folder or from.dirs.discovery
+  how.cache = how.cache or from.dirs.state .. "/last-known"
+  return from.discovery, how
+end
+
+local function watches_of(self, how)
+  local interval = self.discovery.healthCheckInterval
+    or options_of.default("healthCheckInterval")
+  return watch.new({ parts = self.parts, interval = interval, grace = how.grace,
+    cache = how.cache and cache_of.open(how.cache, { keep = how.keep, tell = how.tell }),
+    sentence = function(part, message, code)
+      return (select(2, failed("query", part, message, code, PLAIN)))
+    end })
 end
 
 --- Opens the backends that a stack names, or a plain table of the keys of `discovery`. Waits, if a
 -- secret is to be had from a command. `how` (optional): secrets (a store), dir (where relative
--- paths begin). Returns an object | nil, message, code.
+-- paths begin), cache (the folder of the last good answers), keep (true: write there, too),
+-- tell(message), grace (seconds that an answer may take). Returns an object | nil, message, code.
 function M.open(from, how)
   local discovery
-  discovery, how = settings_of(from, how or {})
-  local self = setmetatable({ parts = {}, discovery = discovery }, class)
+  discovery, how = settings_of(from, how)
+  local self = setmetatable({ parts = {}, discovery = discovery, kept = {} }, class)
   for i, name in ipairs(options_of.chain(discovery)) do
     local part, message, code = open_part(name, discovery, how)
     if not part then
@@ -92,6 +120,7 @@ function M.open(from, how)
     self.parts[i] = part
   end
   self.kind, self.capabilities = self.parts[1].name, self.parts[1].capabilities
+  self.watches = watches_of(self, how)
   return self
 end
 
@@ -142,15 +171,40 @@ function class:lookup(service, cursor, timeout)
     if tostring(i) == owner then return handle:lookup(service, rest, timeout) end
     return handle:lookup(service)
   end
-  local records, more, i = from_first(self, "look in", ask)
+  local records, more, i = from_first(self, "query", ask)
   if not records then return nil, more, i end
   return records, i .. "|" .. tostring(more)
 end
 
 function class:services()
-  local names, more, code = from_first(self, "list", function(handle) return handle:services() end)
+  local names, more, code = from_first(self, "query", function(handle) return handle:services() end)
   if not names then return nil, more, code end
   return names
+end
+
+-- ---- watching ----
+
+--- Watches a service: an object whose next([timeout]) waits for what it has not given yet: records,
+-- {age, source, stale, error}. It returns for other records and when the answer becomes
+-- old or fresh again, at first with what is known. nil, message, code while nothing is. The records
+-- are shared: do not write to them. close() it.
+function class:watch(service)
+  if type(service) ~= "string" or #service > 63 or not service:find("^%w[%w._-]*$") then
+    error("a service's name is up to 63 letters, digits and . _ - (not first)", 2)
+  end
+  if self.closed then return nil, "closed", "closed" end
+  return watch.watch(self.watches, service)
+end
+
+--- What is known of a service, as watch() gives it; it is watched from now on. Waits at the first
+-- time only, and not for long.
+function class:known(service)
+  if self.closed then return nil, "closed", "closed" end
+  local waiter = self.kept[service] or self:watch(service)
+  self.kept[service] = waiter
+  if waiter.seen == 0 then waiter:next(FIRST_ANSWER) end
+  waiter.seen = math.max(waiter.seen, 1)
+  return waiter:last()
 end
 
 -- ---- locks and keys: of the first only, as two would be held by two ----
@@ -170,6 +224,9 @@ end
 
 --- Ends all that waits; what is registered stays.
 function class:close()
+  if self.closed then return end
+  self.closed = true
+  if self.watches then watch.close(self.watches) end
   for _, part in ipairs(self.parts) do part.handle:close() end
 end
 

@@ -32,13 +32,14 @@ local function runner(i, timeout)
   end
 end
 
-local function context_of(i, timeout)
+--- What a Lua check and a Lua backend reach the world through; `run` starts their programs.
+function M.context(run)
   local http, json = core.http, core.json
   return {
     http = { request = http.request, get = http.get, post = http.post },
     net = { connect = core.net.connect },
     dns = { resolve = core.dns.resolve, query = core.dns.query },
-    process = { run = runner(i, timeout) },
+    process = { run = run },
     time = { sleep = time.sleep, now = time.now, monotonic = time.monotonic },
     json = { encode = json.encode, decode = json.decode, null = json.null },
   }
@@ -75,7 +76,7 @@ function M.run(spec, i)
   local timeout, began = field(spec, "timeout"), time.monotonic()
   local done, ok, message = false, false, nil
   local running = core.task.spawn(function()
-    local results = table.pack(pcall(spec.run, context_of(i, timeout), instance_of(i),
+    local results = table.pack(pcall(spec.run, M.context(runner(i, timeout)), instance_of(i),
       spec.options or {}))
     ok, message = answer_of(spec, table.unpack(results, 1, 3))
     done = true

@@ -77,7 +77,7 @@ describe("discovery.open", function()
     support.remove_tree(dir .. "/d")
     support.write(dir .. "/d", "in the way")
     local _, message = found:lookup "pds"
-    assert.matches("^Cannot look in discovery backend file: cannot list", message)
+    assert.matches("^Cannot query discovery backend file: cannot list", message)
     _, message = found:register(record(), 60)
     assert.matches("^Cannot register with discovery backend file: ", message)
     local _, plain, code = found:register({ service = "x" }, 60)

@@ -20,6 +20,9 @@ function M.chain(discovery)
   return { discovery.backend or FIELDS.backend.default, table.unpack(discovery.fallback or {}) }
 end
 
+--- What a key is when it is not given.
+function M.default(key) return FIELDS[key].default end
+
 --- A relative path is one below the stack's folder.
 local function absolute(path, dir)
   if type(path) ~= "string" or path:sub(1, 1) == "/" or not dir then return path end
