@@ -17,18 +17,22 @@
 
 #define MAX_HEADERS (64 * 1024)
 #define MAX_REDIRECTS 5
+#define MAX_IDLE 64u /* operations kept for the next request */
+#define MAX_IDLE_BODY (16 * 1024u)
 #define STREAM_AHEAD                                                                               \
     (64 * 1024) /* what a stream's reader may be behind before the sender waits                    \
                  */
 
-/* Owned by the loop: freed when its timer has closed. */
+/* Owned by the loop. Those of plain requests are kept for the next one, with libcurl's handle. */
 struct http_op {
     struct http_transfer transfer; /* first: a transfer is its operation */
     struct io *io;                 /* borrowed */
-    struct http_copy request;      /* the caller's request, copied; its URL is that of this hop */
-    struct http_target target;     /* the parts of that URL */
+    struct http_plan *plan;        /* borrowed, or `own` */
+    struct http_plan own;          /* embedded: what nobody else has planned, a redirect too */
+    uint64_t configured;           /* the id of the plan that the transfer's handle was told */
     struct dns_op *dns;            /* while the host is being resolved */
-    struct curl_slist *headers, *addresses, *connect_to; /* owned; libcurl reads them */
+    struct curl_slist *addresses;  /* owned; libcurl reads them */
+    struct http_op *next_idle;     /* io->http_idle */
     uv_timer_t deadline;
     uint64_t started_ns;
     int redirects;
@@ -46,42 +50,60 @@ struct http_op {
     void *data; /* borrowed */
 };
 
-static void free_list(struct curl_slist *list)
-{
-    if (list) /* else libcurl may not be loaded */
-        libcurl.slist_free_all(list);
-}
-
-static void free_transfer(struct http_op *op)
+static void end_transfer(struct http_op *op)
 {
     http_multi_remove(&op->transfer);
+    if (op->addresses)
+        libcurl.slist_free_all(op->addresses);
+    op->addresses = NULL;
+}
+
+static void free_easy(struct http_op *op)
+{
     if (op->transfer.easy)
         libcurl.easy_cleanup(op->transfer.easy);
-    free_list(op->headers);
-    free_list(op->addresses);
-    free_list(op->connect_to);
     op->transfer.easy = NULL;
-    op->headers = op->addresses = op->connect_to = NULL;
+    op->configured = 0;
 }
 
 static void free_op(uv_handle_t *timer)
 {
     struct http_op *op = timer->data;
-    http_copy_free(&op->request);
-    http_target_free(&op->target);
     buf_free(&op->head);
     buf_free(&op->body);
-    err_clear(&op->err);
     free(op);
+}
+
+static bool may_be_kept(const struct http_op *op)
+{
+    return !op->stream && op->io->http_idle_count < MAX_IDLE && op->body.cap <= MAX_IDLE_BODY &&
+           !(op->plan && op->plan->request.of.connect_only);
+}
+
+static void keep_idle(struct http_op *op)
+{
+    uv_timer_stop(&op->deadline);
+    op->next_idle = op->io->http_idle;
+    op->io->http_idle = op;
+    op->io->http_idle_count++;
 }
 
 /* The one way out. */
 static void op_close(struct http_op *op)
 {
+    bool kept = may_be_kept(op);
     if (op->dns)
         dns_cancel(op->dns);
     op->dns = NULL;
-    free_transfer(op);
+    end_transfer(op);
+    http_plan_close(&op->own);
+    err_clear(&op->err);
+    op->plan = NULL;
+    if (kept) {
+        keep_idle(op);
+        return;
+    }
+    free_easy(op);
     uv_close((uv_handle_t *)&op->deadline, free_op);
 }
 
@@ -128,12 +150,12 @@ static void deadline_passed(uv_timer_t *timer)
     struct http_op *op = timer->data;
     const char *what = op->status ? "its answer was not complete" : "no answer";
     if (!op->err.code)
-        err_set(&op->err, "timeout", "%s: %s within %g s", op->request.shown_url, what,
-                (double)op->request.of.timeout_ms / 1000);
+        err_set(&op->err, "timeout", "%s: %s within %g s", op->plan->request.shown_url, what,
+                (double)op->plan->request.of.timeout_ms / 1000);
     if (op->dns)
         dns_cancel(op->dns);
     op->dns = NULL;
-    free_transfer(op);
+    end_transfer(op);
     finish(op);
 }
 
@@ -183,7 +205,7 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *data)
         op->paused = true;
         return CURL_WRITEFUNC_PAUSE;
     }
-    if (held + len > op->request.of.max_bytes && !(op->stream && has_line(op))) {
+    if (held + len > op->plan->request.of.max_bytes && !(op->stream && has_line(op))) {
         op->too_big = true;
         return 0;
     }
@@ -202,8 +224,8 @@ static const char *curl_detail(struct http_op *op, CURLcode code)
 
 static void fail_connect(struct http_op *op, CURLcode code)
 {
-    const char *where = op->request.shown_url;
-    const char *path = op->request.of.unix_path;
+    const char *where = op->plan->request.shown_url;
+    const char *path = op->plan->request.of.unix_path;
     long number = 0;
     libcurl.easy_getinfo(op->transfer.easy, CURLINFO_OS_ERRNO, &number);
     if (number == ECONNREFUSED)
@@ -219,23 +241,24 @@ static void fail_size(struct http_op *op)
 {
     if (op->head_too_big)
         err_set(&op->err, "bad_reply", "%s: the headers are larger than %d bytes",
-                op->request.shown_url, MAX_HEADERS);
+                op->plan->request.shown_url, MAX_HEADERS);
     else
-        err_set(&op->err, "bad_reply", "%s: %s is larger than %zu bytes", op->request.shown_url,
-                op->stream ? "a line of the body" : "the body", op->request.of.max_bytes);
+        err_set(&op->err, "bad_reply", "%s: %s is larger than %zu bytes",
+                op->plan->request.shown_url, op->stream ? "a line of the body" : "the body",
+                op->plan->request.of.max_bytes);
 }
 
 /* What libcurl calls failures of TLS, told apart from those of the network. */
 static bool fail_tls(struct http_op *op, CURLcode code)
 {
-    const char *url = op->request.shown_url, *detail = curl_detail(op, code);
+    const char *url = op->plan->request.shown_url, *detail = curl_detail(op, code);
     switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
         err_set(&op->err, "io", "%s: its TLS certificate is not accepted: %s", url, detail);
         return true;
     case CURLE_SSL_CACERT_BADFILE:
         err_set(&op->err, "invalid", "%s: cannot use the CA file %s: %s", url,
-                op->request.of.ca ? op->request.of.ca : "of the system", detail);
+                op->plan->request.of.ca ? op->plan->request.of.ca : "of the system", detail);
         return true;
     case CURLE_SSL_CERTPROBLEM:
         err_set(&op->err, "invalid", "%s: cannot use the client certificate or key: %s", url,
@@ -253,7 +276,7 @@ static bool fail_tls(struct http_op *op, CURLcode code)
 
 static void fail_transfer(struct http_op *op, CURLcode code)
 {
-    const char *url = op->request.shown_url;
+    const char *url = op->plan->request.shown_url;
     if (op->too_big || op->head_too_big) {
         fail_size(op);
     } else if (code == CURLE_COULDNT_CONNECT) {
@@ -279,9 +302,27 @@ static void start_hop(struct http_op *op);
 
 static bool is_redirect(struct http_op *op)
 {
-    return op->request.of.follow_redirects && !op->stream &&
+    return op->plan->request.of.follow_redirects && !op->stream &&
            (op->status == 301 || op->status == 302 || op->status == 303 || op->status == 307 ||
             op->status == 308);
+}
+
+/* Goes on as the request that the redirect asks for. */
+static void replan(struct http_op *op, const char *location)
+{
+    struct http_plan next = {0};
+    http_copy_init(&next.request, &op->plan->request.of);
+    http_copy_show(&next.request, op->plan->request.shown_url);
+    http_copy_redirect(&next.request, op->status, location);
+    buf_consume(&op->body, op->body.len);
+    end_transfer(op);
+    http_plan_close(&op->own);
+    op->own = next;
+    op->plan = &op->own;
+    if (http_plan_make(op->plan, &op->err) < 0)
+        fail_soon(op);
+    else
+        start_hop(op);
 }
 
 /* Follows a Location, if there is one. Each hop is resolved by us, and by the same deadline. */
@@ -294,14 +335,11 @@ static bool follow(struct http_op *op)
     if (!location)
         return false;
     if (op->redirects++ == MAX_REDIRECTS) {
-        err_set(&op->err, "bad_reply", "%s: redirected more than %d times", op->request.shown_url,
-                MAX_REDIRECTS);
+        err_set(&op->err, "bad_reply", "%s: redirected more than %d times",
+                op->plan->request.shown_url, MAX_REDIRECTS);
         return false;
     }
-    http_copy_redirect(&op->request, op->status, location);
-    buf_consume(&op->body, op->body.len);
-    free_transfer(op);
-    start_hop(op);
+    replan(op, location);
     return true;
 }
 
@@ -312,8 +350,6 @@ static void transfer_done(struct http_transfer *transfer, CURLcode code)
         fail_transfer(op, code);
     else if (follow(op))
         return;
-    if (!op->stream)
-        free_transfer(op);
     finish(op);
 }
 
@@ -323,33 +359,31 @@ static void transfer_touched(struct http_transfer *transfer)
     op->changed(op->data);
 }
 
+/* A handle that has been told this plan before knows it still. */
 static void configure(struct http_op *op)
 {
     CURL *easy = op->transfer.easy;
-    http_request_configure(easy, &op->request.of);
-    libcurl.easy_setopt(easy, CURLOPT_ERRORBUFFER, op->curl_error);
-    libcurl.easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
-    libcurl.easy_setopt(easy, CURLOPT_HEADERDATA, op);
-    libcurl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
-    libcurl.easy_setopt(easy, CURLOPT_WRITEDATA, op);
-    op->headers = http_request_headers(&op->request.of);
-    libcurl.easy_setopt(easy, CURLOPT_HTTPHEADER, op->headers);
-    if (op->addresses)
-        libcurl.easy_setopt(easy, CURLOPT_RESOLVE, op->addresses);
-    op->connect_to = http_target_connect_to(&op->target, &op->request.of);
-    if (op->connect_to)
-        libcurl.easy_setopt(easy, CURLOPT_CONNECT_TO, op->connect_to);
+    if (op->configured != op->plan->id) {
+        http_plan_configure(op->plan, easy);
+        libcurl.easy_setopt(easy, CURLOPT_ERRORBUFFER, op->curl_error);
+        libcurl.easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+        libcurl.easy_setopt(easy, CURLOPT_HEADERDATA, op);
+        libcurl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+        libcurl.easy_setopt(easy, CURLOPT_WRITEDATA, op);
+        op->configured = op->plan->id;
+    }
+    libcurl.easy_setopt(easy, CURLOPT_RESOLVE, op->addresses);
 }
 
 static void start_transfer(struct http_op *op)
 {
-    op->transfer.easy = libcurl.easy_init();
+    if (!op->transfer.easy)
+        op->transfer.easy = libcurl.easy_init();
     if (!op->transfer.easy)
         abort();
     op->curl_error[0] = '\0';
     op->status = 0;
     configure(op);
-    libcurl.easy_setopt(op->transfer.easy, CURLOPT_URL, op->target.url);
     if (http_multi_add(op->io, &op->transfer, &op->err) < 0)
         fail_soon(op);
 }
@@ -359,42 +393,63 @@ static void host_resolved(void *data, const struct dns_addresses *addresses, con
     struct http_op *op = data;
     op->dns = NULL;
     if (err) {
-        err_set(&op->err, err->code, "%s: %s", op->request.shown_url, err->message);
+        err_set(&op->err, err->code, "%s: %s", op->plan->request.shown_url, err->message);
         finish(op);
         return;
     }
-    op->addresses = http_target_addresses(&op->target, addresses);
+    op->addresses = http_target_addresses(&op->plan->target, addresses);
     start_transfer(op);
 }
 
 static void start_hop(struct http_op *op)
 {
+    const struct http_request *request = &op->plan->request.of;
+    const char *host = op->plan->target.host;
     union dns_address numeric;
-    http_target_free(&op->target);
-    if (http_target_parse(&op->target, &op->request.of, &op->err) < 0) {
-        fail_soon(op);
-        return;
-    }
-    if (op->request.of.unix_path || dns_numeric(op->target.host, &numeric))
+    if (request->unix_path || dns_numeric(host, &numeric))
         start_transfer(op);
     else
-        op->dns =
-            dns_resolve(op->io, op->target.host, op->request.of.timeout_ms, host_resolved, op);
+        op->dns = dns_resolve(op->io, host, request->timeout_ms, host_resolved, op);
 }
 
-static struct http_op *op_start(struct io *io, const struct http_request *request, void *data)
+/* ---- operations ---- */
+
+static struct http_op *new_op(struct io *io)
 {
     struct http_op *op = xcalloc(1, sizeof *op);
     op->io = io;
-    op->data = data;
     op->transfer = (struct http_transfer){.done = transfer_done, .touched = transfer_touched};
-    op->started_ns = uv_hrtime();
-    http_copy_init(&op->request, request);
-    uv_update_time(&io->loop);
     uv_timer_init(&io->loop, &op->deadline);
     op->deadline.data = op;
-    uv_timer_start(&op->deadline, deadline_passed, op->request.of.timeout_ms, 0);
-    if (libcurl_load(&op->err) < 0 || http_request_check(&op->request.of, &op->err) < 0)
+    return op;
+}
+
+static struct http_op *idle_op(struct io *io)
+{
+    struct http_op *op = io->http_idle;
+    io->http_idle = op->next_idle;
+    io->http_idle_count--;
+    op->redirects = op->status = 0;
+    op->head_ended = op->too_big = op->head_too_big = op->paused = op->ended = false;
+    buf_consume(&op->head, op->head.len);
+    buf_consume(&op->body, op->body.len);
+    op->line_at = op->scanned = 0;
+    return op;
+}
+
+/* Without a plan it makes its own, of the request. */
+static struct http_op *op_start(struct io *io, struct http_plan *plan,
+                                const struct http_request *request, void *data)
+{
+    struct http_op *op = io->http_idle ? idle_op(io) : new_op(io);
+    op->data = data;
+    op->started_ns = uv_hrtime();
+    op->plan = plan ? plan : &op->own;
+    if (!plan)
+        http_copy_init(&op->own.request, request);
+    uv_update_time(&io->loop);
+    uv_timer_start(&op->deadline, deadline_passed, op->plan->request.of.timeout_ms, 0);
+    if (!op->plan->id && http_plan_make(op->plan, &op->err) < 0)
         fail_soon(op);
     else
         start_hop(op);
@@ -404,9 +459,43 @@ static struct http_op *op_start(struct io *io, const struct http_request *reques
 struct http_op *http_start(struct io *io, const struct http_request *request, http_done_fn *done,
                            void *data)
 {
-    struct http_op *op = op_start(io, request, data);
+    struct http_op *op = op_start(io, NULL, request, data);
     op->done = done;
     return op;
+}
+
+struct http_plan *http_plan_new(const struct http_request *request)
+{
+    struct http_plan *plan = xcalloc(1, sizeof *plan);
+    http_copy_init(&plan->request, request);
+    return plan;
+}
+
+void http_plan_free(struct http_plan *plan)
+{
+    if (plan)
+        http_plan_close(plan);
+    free(plan);
+}
+
+struct http_op *http_plan_start(struct io *io, struct http_plan *plan, http_done_fn *done,
+                                void *data)
+{
+    struct http_op *op = op_start(io, plan, NULL, data);
+    op->done = done;
+    return op;
+}
+
+void http_close(struct io *io)
+{
+    while (io->http_idle) {
+        struct http_op *op = io->http_idle;
+        io->http_idle = op->next_idle;
+        free_easy(op);
+        uv_close((uv_handle_t *)&op->deadline, free_op);
+    }
+    io->http_idle_count = 0;
+    http_multi_close(io);
 }
 
 /* ---- streams ---- */
@@ -414,7 +503,7 @@ struct http_op *http_start(struct io *io, const struct http_request *request, ht
 struct http_op *http_stream_start(struct io *io, const struct http_request *request,
                                   http_changed_fn *changed, void *data)
 {
-    struct http_op *op = op_start(io, request, data);
+    struct http_op *op = op_start(io, NULL, request, data);
     op->stream = true;
     op->changed = changed;
     return op;

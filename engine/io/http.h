@@ -47,6 +47,15 @@ typedef void http_done_fn(void *data, const struct http_response *response, cons
 struct http_op *http_start(struct io *io, const struct http_request *request, http_done_fn *done,
                            void *data);
 void http_cancel(struct http_op *op);
+
+/* The same request again and again: what is made of it once is kept, so that starting it allocates
+ * nothing. Free it only when none of its operations is pending. */
+struct http_plan;
+struct http_plan *http_plan_new(const struct http_request *request);
+void http_plan_free(struct http_plan *plan);
+struct http_op *http_plan_start(struct io *io, struct http_plan *plan, http_done_fn *done,
+                                void *data);
+
 bool http_resolves(const struct http_op *op); /* the host's address is not known yet */
 
 /* ---- a body that is read line by line while it comes ----

@@ -1,14 +1,17 @@
 #include "io/http_multi.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "core/err.h"
 #include "core/mem.h"
-#include "io/http.h"
 #include "io/io.h"
+#include "io/poller.h"
 
-#define KEPT_CONNECTIONS 8L /* each costs its buffers; only `reuse` keeps any */
+#define KEPT_CONNECTIONS 256L /* as many as checks run at once; only `reuse` keeps any */
 
 /* Owned by the loop: freed when its timer has closed. */
 struct http_multi {
@@ -16,13 +19,15 @@ struct http_multi {
     uv_timer_t timer;
     struct io *io; /* borrowed */
     struct http_transfer *touched;
+    struct http_socket **sockets; /* owned: by descriptor */
+    int socket_cap;
 };
 
-/* One socket of libcurl's. Owned by the loop: freed when its handle has closed. */
+/* One socket of libcurl's: it is opened and closed through us. Owned by the multi. */
 struct http_socket {
-    uv_poll_t poll;
-    struct http_multi *multi; /* borrowed */
-    curl_socket_t fd;
+    struct poller_socket poll; /* first: the socket is what is polled */
+    struct http_multi *multi;  /* borrowed */
+    bool wanted;               /* else only what is left of a transfer: nothing is told of it */
 };
 
 static void finish_ended(struct http_multi *m)
@@ -67,48 +72,79 @@ static void act(struct http_multi *m, curl_socket_t fd, int events)
     tell_touched(m);
 }
 
-static void socket_ready(uv_poll_t *poll, int status, int events)
-{
-    struct http_socket *s = poll->data;
-    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
-    flags |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
-    flags |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
-    act(s->multi, s->fd, flags);
-}
-
 static void timer_due(uv_timer_t *timer) { act(timer->data, CURL_SOCKET_TIMEOUT, 0); }
 
-static void free_socket(uv_handle_t *poll) { free(poll->data); }
+/* ---- sockets ---- */
 
-static struct http_socket *add_socket(struct http_multi *m, curl_socket_t fd)
+static void socket_ready(struct poller_socket *poll, unsigned events)
 {
-    struct http_socket *s = xcalloc(1, sizeof *s);
-    *s = (struct http_socket){.multi = m, .fd = fd};
-    if (uv_poll_init(&m->io->loop, &s->poll, fd) < 0) {
-        free(s);
-        return NULL;
-    }
-    s->poll.data = s;
-    libcurl.multi_assign(m->curl, fd, s);
-    return s;
+    struct http_socket *s = (struct http_socket *)poll;
+    int flags = events & EPOLLERR ? CURL_CSELECT_ERR : 0;
+    flags |= events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0;
+    flags |= events & EPOLLOUT ? CURL_CSELECT_OUT : 0;
+    if (s->wanted)
+        act(s->multi, poll->fd, flags);
+    else
+        poller_forget(s->multi->io, poll); /* a kept connection that its server has closed */
 }
 
-static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *multi, void *socket)
+static struct http_socket *find_socket(struct http_multi *m, int fd)
+{
+    return fd < m->socket_cap ? m->sockets[fd] : NULL;
+}
+
+static struct http_socket *add_socket(struct http_multi *m, int fd)
+{
+    if (fd >= m->socket_cap) {
+        int cap = fd + 64;
+        m->sockets = xreallocarray(m->sockets, (size_t)cap, sizeof *m->sockets);
+        memset(m->sockets + m->socket_cap, 0, (size_t)(cap - m->socket_cap) * sizeof *m->sockets);
+        m->socket_cap = cap;
+    }
+    if (!m->sockets[fd])
+        m->sockets[fd] = xcalloc(1, sizeof *m->sockets[fd]);
+    *m->sockets[fd] = (struct http_socket){.poll = {.ready = socket_ready, .fd = fd}, .multi = m};
+    return m->sockets[fd];
+}
+
+static curl_socket_t open_socket(void *multi, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    (void)purpose;
+    int fd = socket(to->family, to->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to->protocol);
+    if (fd < 0)
+        return CURL_SOCKET_BAD;
+    add_socket(multi, fd);
+    return fd;
+}
+
+/* Its memory stays for the next socket with that number. */
+static int close_socket(void *multi, curl_socket_t fd)
 {
     struct http_multi *m = multi;
-    struct http_socket *s = socket;
-    (void)easy;
-    if (what == CURL_POLL_REMOVE) {
-        if (s)
-            uv_close((uv_handle_t *)&s->poll, free_socket);
-        libcurl.multi_assign(m->curl, fd, NULL);
-        return 0;
-    }
-    if (!s && !(s = add_socket(m, fd)))
-        return -1;
-    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    uv_poll_start(&s->poll, events, socket_ready);
+    struct http_socket *s = find_socket(m, fd);
+    if (s && s->poll.fd == fd)
+        poller_close_socket(m->io, &s->poll);
+    else
+        close(fd);
     return 0;
+}
+
+/* A kept connection stays watched between transfers, which spares it two system calls each time. */
+static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *multi, void *unused)
+{
+    struct http_multi *m = multi;
+    struct http_socket *s = find_socket(m, fd);
+    (void)easy;
+    (void)unused;
+    if (!s || s->poll.fd != fd)
+        return -1; /* none that we opened */
+    s->wanted = what != CURL_POLL_REMOVE;
+    unsigned events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
+    if (!s->wanted)
+        return 0;
+    if (!events)
+        poller_forget(m->io, &s->poll);
+    return events && poller_watch(m->io, &s->poll, events) ? -1 : 0;
 }
 
 static int timer_wanted(CURLM *curl, long timeout_ms, void *multi)
@@ -153,6 +189,10 @@ static struct http_multi *multi_of(struct io *io)
 int http_multi_add(struct io *io, struct http_transfer *t, struct err *err)
 {
     struct http_multi *m = multi_of(io);
+    libcurl.easy_setopt(t->easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    libcurl.easy_setopt(t->easy, CURLOPT_OPENSOCKETDATA, m);
+    libcurl.easy_setopt(t->easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    libcurl.easy_setopt(t->easy, CURLOPT_CLOSESOCKETDATA, m);
     libcurl.easy_setopt(t->easy, CURLOPT_PRIVATE, t);
     CURLMcode code = libcurl.multi_add_handle(m->curl, t->easy);
     if (code != CURLM_OK)
@@ -181,9 +221,16 @@ void http_multi_touch(struct io *io, struct http_transfer *t)
     m->touched = t;
 }
 
-static void free_multi(uv_handle_t *timer) { free(timer->data); }
+static void free_multi(uv_handle_t *timer)
+{
+    struct http_multi *m = timer->data;
+    for (int fd = 0; fd < m->socket_cap; fd++)
+        free(m->sockets[fd]);
+    free(m->sockets);
+    free(m);
+}
 
-void http_close(struct io *io)
+void http_multi_close(struct io *io)
 {
     struct http_multi *m = io->http;
     if (!m)

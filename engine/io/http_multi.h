@@ -1,4 +1,4 @@
-/* http_multi.h -- libcurl's multi handle on the event loop: sockets under uv_poll, one timer.
+/* http_multi.h -- libcurl's multi handle on the event loop: sockets under the poller, one timer.
  *
  * Made at the first transfer. Nothing is called from within libcurl: `done` and `touched` run after
  * it has returned, so they may start and stop transfers. */
@@ -25,3 +25,6 @@ void http_multi_remove(struct http_transfer *t); /* also forgets a touch; may be
 
 /* Has t->touched called soon. May be called from within libcurl's callbacks. */
 void http_multi_touch(struct io *io, struct http_transfer *t);
+
+/* For http_close(). No transfer is added by then. */
+void http_multi_close(struct io *io);

@@ -61,6 +61,12 @@ void http_copy_init(struct http_copy *copy, const struct http_request *request)
     copy->shown_url = without_password(r->url);
 }
 
+void http_copy_show(struct http_copy *copy, const char *shown_url)
+{
+    free(copy->shown_url);
+    copy->shown_url = xstrdup(shown_url);
+}
+
 void http_copy_free(struct http_copy *copy)
 {
     struct http_request *r = &copy->of;
@@ -157,7 +163,8 @@ static bool is_header_line(const char *line)
     return name > 0 && line[name] == ':' && !strpbrk(line, "\r\n");
 }
 
-int http_request_check(const struct http_request *request, struct err *err)
+/* Refuses a method or header that would break the request apart. */
+static int check(const struct http_request *request, struct err *err)
 {
     if (!is_method(request->method))
         return err_set(err, "invalid", "bad HTTP method: expected capital letters, such as GET");
@@ -270,8 +277,9 @@ struct curl_slist *http_target_addresses(const struct http_target *target,
     return list;
 }
 
-struct curl_slist *http_target_connect_to(const struct http_target *target,
-                                          const struct http_request *request)
+/* Leads a URL that names the TLS server back to the real host. NULL if there is no such name. */
+static struct curl_slist *connect_to(const struct http_target *target,
+                                     const struct http_request *request)
 {
     if (!request->server_name)
         return NULL;
@@ -340,14 +348,6 @@ static void configure_connection(CURL *easy, const struct http_request *r)
         libcurl.easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, r->unix_path);
 }
 
-void http_request_configure(CURL *easy, const struct http_request *request)
-{
-    configure_connection(easy, request);
-    configure_method(easy, request);
-    configure_tls(easy, request);
-    libcurl.easy_setopt(easy, CURLOPT_USERAGENT, "orrery/" ORRERY_VERSION);
-}
-
 /* "Name: " with nothing after it would make libcurl leave the header out: "Name;" sends it empty.
  */
 static struct curl_slist *append_header(struct curl_slist *list, const char *line)
@@ -376,7 +376,7 @@ static struct curl_slist *append_host(struct curl_slist *list, const struct http
     return list;
 }
 
-struct curl_slist *http_request_headers(const struct http_request *request)
+static struct curl_slist *request_headers(const struct http_request *request)
 {
     struct curl_slist *list = libcurl.slist_append(NULL, "Expect:"); /* no wait before a body */
     if (request->body && !has_header(request, "Content-Type"))
@@ -388,4 +388,47 @@ struct curl_slist *http_request_headers(const struct http_request *request)
     for (char *const *h = request->headers; h && *h; h++)
         list = append_header(list, *h);
     return list;
+}
+
+/* ---- plans ---- */
+
+int http_plan_make(struct http_plan *plan, struct err *err)
+{
+    static _Atomic uint64_t last_id;
+    const struct http_request *request = &plan->request.of;
+    if (libcurl_load(err) < 0 || check(request, err) < 0 ||
+        http_target_parse(&plan->target, request, err) < 0)
+        return -1;
+    plan->headers = request_headers(request);
+    plan->connect_to = connect_to(&plan->target, request);
+    plan->id = ++last_id;
+    return 0;
+}
+
+static void free_list(struct curl_slist *list)
+{
+    if (list) /* else libcurl may not be loaded */
+        libcurl.slist_free_all(list);
+}
+
+void http_plan_close(struct http_plan *plan)
+{
+    http_copy_free(&plan->request);
+    http_target_free(&plan->target);
+    free_list(plan->headers);
+    free_list(plan->connect_to);
+    *plan = (struct http_plan){0};
+}
+
+void http_plan_configure(const struct http_plan *plan, CURL *easy)
+{
+    const struct http_request *request = &plan->request.of;
+    libcurl.easy_reset(easy);
+    configure_connection(easy, request);
+    configure_method(easy, request);
+    configure_tls(easy, request);
+    libcurl.easy_setopt(easy, CURLOPT_USERAGENT, "orrery/" ORRERY_VERSION);
+    libcurl.easy_setopt(easy, CURLOPT_HTTPHEADER, plan->headers);
+    libcurl.easy_setopt(easy, CURLOPT_CONNECT_TO, plan->connect_to);
+    libcurl.easy_setopt(easy, CURLOPT_URL, plan->target.url);
 }

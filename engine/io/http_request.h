@@ -5,7 +5,7 @@
 
 struct dns_addresses;
 
-/* A request that outlives its caller's. */
+/* A request that outlives its caller's. All zero: none. */
 struct http_copy {
     struct http_request of; /* its pointers are owned */
     char *shown_url;        /* owned: the first URL as errors show it, without a password */
@@ -13,12 +13,10 @@ struct http_copy {
 
 void http_copy_init(struct http_copy *copy, const struct http_request *request);
 void http_copy_free(struct http_copy *copy);
+void http_copy_show(struct http_copy *copy, const char *shown_url); /* instead of its own URL */
 
 /* Makes it the request that follows a redirect. On another origin it carries no credentials. */
 void http_copy_redirect(struct http_copy *copy, int status, const char *location);
-
-/* Refuses a method or header that would break the request apart. */
-int http_request_check(const struct http_request *request, struct err *err);
 
 /* Where a request goes. All owned. */
 struct http_target {
@@ -34,9 +32,17 @@ void http_target_free(struct http_target *target);
 struct curl_slist *http_target_addresses(const struct http_target *target,
                                          const struct dns_addresses *addresses);
 
-/* Leads a URL that names the TLS server back to the real host. NULL if there is no such name. */
-struct curl_slist *http_target_connect_to(const struct http_target *target,
-                                          const struct http_request *request);
+/* All that is known of a request before it is sent, so that sending it again costs little. */
+struct http_plan {
+    struct http_copy request;                /* embedded */
+    struct http_target target;               /* embedded */
+    struct curl_slist *headers, *connect_to; /* owned; libcurl reads them */
+    uint64_t id;                             /* no other plan has or had it; 0: not made */
+};
 
-void http_request_configure(CURL *easy, const struct http_request *request);
-struct curl_slist *http_request_headers(const struct http_request *request);
+/* Makes it of plan->request, which is filled. Close it whatever the result. */
+int http_plan_make(struct http_plan *plan, struct err *err);
+void http_plan_close(struct http_plan *plan);
+
+/* Tells libcurl, as if nothing had been told to it before. The plan outlives the transfer. */
+void http_plan_configure(const struct http_plan *plan, CURL *easy);

@@ -6,6 +6,7 @@
 #include "core/err.h"
 #include "io/check.h"
 #include "io/http.h"
+#include "io/poller.h"
 #include "io/process.h"
 
 int io_init(struct io *io, struct guard *guard, struct err *err)
@@ -57,6 +58,7 @@ void io_close(struct io *io)
     checks_close(io);
     http_close(io);
     process_close(io);
+    poller_close(io);
     uv_run(&io->loop, UV_RUN_NOWAIT);
     uv_walk(&io->loop, close_handle, NULL); /* none is left unless something leaked */
     uv_run(&io->loop, UV_RUN_DEFAULT);

@@ -8,6 +8,8 @@ struct checks;
 struct err;
 struct guard;
 struct http_multi;
+struct http_op;
+struct poller;
 struct systemd_link;
 
 enum io_log_level { IO_LOG_DEBUG, IO_LOG_INFO, IO_LOG_WARNING, IO_LOG_ERROR };
@@ -22,9 +24,12 @@ struct io_closer {
 struct io {
     uv_loop_t loop;
     struct io_closer *closers;
-    struct checks *checks;        /* owned: the executor, once there was a check */
-    struct guard *guard;          /* borrowed; NULL: the first process started forks one */
-    struct http_multi *http;      /* owned; NULL until the first request */
+    struct checks *checks;     /* owned: the executor, once there was a check */
+    struct guard *guard;       /* borrowed; NULL: the first process started forks one */
+    struct http_multi *http;   /* owned; NULL until the first request */
+    struct http_op *http_idle; /* owned: http.c keeps them for the next request */
+    unsigned http_idle_count;
+    struct poller *poller;        /* owned; NULL until the first socket in it */
     enum io_log_level log_level;  /* lines below it are dropped */
     int log_fd;                   /* standard error, or an owned file */
     struct processes *processes;  /* io/process.c */

@@ -11,13 +11,15 @@ struct err;
     X(easy_getinfo)                                                                                \
     X(easy_init)                                                                                   \
     X(easy_pause)                                                                                  \
+    X(easy_recv)                                                                                   \
+    X(easy_reset)                                                                                  \
+    X(easy_send)                                                                                   \
     X(easy_setopt)                                                                                 \
     X(easy_strerror)                                                                               \
     X(free)                                                                                        \
     X(global_cleanup)                                                                              \
     X(global_init)                                                                                 \
     X(multi_add_handle)                                                                            \
-    X(multi_assign)                                                                                \
     X(multi_cleanup)                                                                               \
     X(multi_info_read)                                                                             \
     X(multi_init)                                                                                  \
