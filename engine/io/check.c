@@ -1,6 +1,7 @@
 #include "io/check.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -41,6 +42,7 @@ struct check {
     struct check *next_twin; /* of its bucket; borrowed */
     struct health health;
     struct check_verdict last; /* its message is owned */
+    max_align_t room[];        /* of the kind */
 };
 
 /* The executor: one for each loop, made with the first check. */
@@ -398,6 +400,8 @@ void check_fail(struct check *c, const char *format, ...)
     va_end(args);
 }
 
+void *check_room(struct check *c) { return c->room; }
+
 static void deadline(struct check *c)
 {
     const struct check_spec *spec = c->spec;
@@ -433,7 +437,7 @@ static void timer_fired(uv_timer_t *timer)
 struct check *check_start(struct io *io, struct check_spec *spec, check_changed_fn *changed,
                           void *data)
 {
-    struct check *c = xcalloc(1, sizeof *c);
+    struct check *c = xcalloc(1, sizeof *c + spec->kind->room);
     *c = (struct check){
         .all = executor(io), .spec = spec, .changed = changed, .data = data, .made_ms = now_ms()};
     health_init(&c->health, spec->rise, spec->fall);
@@ -447,6 +451,8 @@ struct check *check_start(struct io *io, struct check_spec *spec, check_changed_
 static void check_closed(uv_handle_t *timer)
 {
     struct check *c = timer->data;
+    if (c->spec->kind->leave)
+        c->spec->kind->leave(c->room);
     check_spec_free(c->spec);
     free((char *)c->last.message);
     free(c);

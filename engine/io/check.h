@@ -92,6 +92,12 @@ struct check_kind {
     void *(*start)(struct io *io, const void *prepared, struct check *c);
     void (*cancel)(void *op);
 
+    /* A kind whose tries shall not allocate has them in the check's room: `room` bytes, zero at
+     * first, which stay as the last try left them. `leave`, if there is one, ends what is in them.
+     */
+    size_t room;
+    void (*leave)(void *room);
+
     /* What a try waits for, to be told at the deadline; NULL: nothing worth telling. May be NULL
      * itself. */
     const char *(*awaits)(const void *op);
@@ -99,6 +105,8 @@ struct check_kind {
 
 /* For awaits(). */
 #define CHECK_AWAITS_NAME "no name server has told the address of its host"
+
+void *check_room(struct check *c); /* it lives as long as the check */
 
 void check_pass(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void check_fail(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -20,9 +20,10 @@ struct http_check {
     int64_t max_bytes;
     uint64_t timeout_ms;
     struct answer expected; /* embedded */
+    struct http_plan *plan; /* owned */
 };
 
-/* One try. Freed when it is answered or cancelled. */
+/* One try, in the check's room. */
 struct http_try {
     const struct http_check *spec; /* borrowed */
     struct check *check;           /* borrowed */
@@ -50,7 +51,6 @@ static void http_answered(void *data, const struct http_response *r, const struc
     struct http_try *t = data;
     const struct http_check *s = t->spec;
     struct check *c = t->check;
-    free(t);
     struct err problem = {0};
     if (err)
         check_fail(c, "%s: %s", s->subject, reason_of(s, err->message));
@@ -64,20 +64,9 @@ static void http_answered(void *data, const struct http_response *r, const struc
 static void *http_try_start(struct io *io, const void *prepared, struct check *c)
 {
     const struct http_check *s = prepared;
-    struct http_request request = {.method = s->method,
-                                   .url = s->url,
-                                   .headers = s->headers,
-                                   .body = s->body,
-                                   .body_len = s->body ? strlen(s->body) : 0,
-                                   .timeout_ms = s->timeout_ms + 1000, /* ours comes first */
-                                   .max_bytes = (size_t)s->max_bytes,
-                                   .unix_path = s->unix_path,
-                                   .follow_redirects = s->follow_redirects,
-                                   .reuse = s->reuse};
-    check_tls_apply(&s->tls, &request);
-    struct http_try *t = xcalloc(1, sizeof *t);
+    struct http_try *t = check_room(c);
     *t = (struct http_try){.spec = s, .check = c};
-    t->op = http_start(io, &request, http_answered, t);
+    t->op = http_plan_start(io, s->plan, http_answered, t);
     return t;
 }
 
@@ -85,7 +74,6 @@ static void http_try_cancel(void *op)
 {
     struct http_try *t = op;
     http_cancel(t->op);
-    free(t);
 }
 
 static const char *http_awaits(const void *op)
@@ -105,6 +93,7 @@ static void http_release(void *prepared)
     check_free_list(s->headers);
     check_tls_close(&s->tls);
     answer_close(&s->expected);
+    http_plan_free(s->plan);
     free(s);
 }
 
@@ -180,6 +169,22 @@ static int read_request(const json_t *options, struct http_check *s, struct err 
     return 0;
 }
 
+static struct http_plan *plan(const struct http_check *s)
+{
+    struct http_request request = {.method = s->method,
+                                   .url = s->url,
+                                   .headers = s->headers,
+                                   .body = s->body,
+                                   .body_len = s->body ? strlen(s->body) : 0,
+                                   .timeout_ms = s->timeout_ms + 1000, /* ours comes first */
+                                   .max_bytes = (size_t)s->max_bytes,
+                                   .unix_path = s->unix_path,
+                                   .follow_redirects = s->follow_redirects,
+                                   .reuse = s->reuse};
+    check_tls_apply(&s->tls, &request);
+    return http_plan_new(&request);
+}
+
 static void *http_prepare(const json_t *options, uint64_t timeout_ms, struct err *err)
 {
     struct http_check *s = xcalloc(1, sizeof *s);
@@ -193,6 +198,7 @@ static void *http_prepare(const json_t *options, uint64_t timeout_ms, struct err
     char *shown = shown_url(s->url);
     s->subject = xasprintf("%s %s", s->method, shown);
     free(shown);
+    s->plan = plan(s);
     return s;
 }
 
@@ -216,5 +222,6 @@ const struct check_kind check_http = {
     .subject = http_subject,
     .start = http_try_start,
     .cancel = http_try_cancel,
+    .room = sizeof(struct http_try),
     .awaits = http_awaits,
 };

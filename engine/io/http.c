@@ -76,8 +76,8 @@ static void free_op(uv_handle_t *timer)
 
 static bool may_be_kept(const struct http_op *op)
 {
-    return !op->stream && op->io->http_idle_count < MAX_IDLE && op->body.cap <= MAX_IDLE_BODY &&
-           !(op->plan && op->plan->request.of.connect_only);
+    return !op->stream && !op->transfer.stays && op->io->http_idle_count < MAX_IDLE &&
+           op->body.cap <= MAX_IDLE_BODY;
 }
 
 static void keep_idle(struct http_op *op)
@@ -141,6 +141,11 @@ static void finish(struct http_op *op)
         return;
     }
     struct http_response response = response_of(op);
+    if (op->transfer.stays && !failed) {
+        uv_timer_stop(&op->deadline);
+        op->done(op->data, &response, NULL);
+        return;
+    }
     op->done(op->data, failed ? NULL : &response, failed ? &op->err : NULL);
     op_close(op);
 }
@@ -383,6 +388,7 @@ static void start_transfer(struct http_op *op)
         abort();
     op->curl_error[0] = '\0';
     op->status = 0;
+    op->transfer.stays = op->plan->request.of.connect_only;
     configure(op);
     if (http_multi_add(op->io, &op->transfer, &op->err) < 0)
         fail_soon(op);
@@ -496,6 +502,36 @@ void http_close(struct io *io)
     }
     io->http_idle_count = 0;
     http_multi_close(io);
+}
+
+/* ---- bare connections ---- */
+
+int http_socket(struct http_op *op)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    libcurl.easy_getinfo(op->transfer.easy, CURLINFO_ACTIVESOCKET, &fd);
+    http_multi_unwatch(op->io, fd);
+    return fd;
+}
+
+static ssize_t outcome(struct http_op *op, CURLcode code, size_t count, const char **ret_why)
+{
+    *ret_why = code == CURLE_OK || code == CURLE_AGAIN ? NULL : curl_detail(op, code);
+    return code == CURLE_OK ? (ssize_t)count : -1;
+}
+
+ssize_t http_say(struct http_op *op, const char *bytes, size_t len, const char **ret_why)
+{
+    size_t count = 0;
+    CURLcode code = libcurl.easy_send(op->transfer.easy, bytes, len, &count);
+    return outcome(op, code, count, ret_why);
+}
+
+ssize_t http_hear(struct http_op *op, char *bytes, size_t size, const char **ret_why)
+{
+    size_t count = 0;
+    CURLcode code = libcurl.easy_recv(op->transfer.easy, bytes, size, &count);
+    return outcome(op, code, count, ret_why);
 }
 
 /* ---- streams ---- */

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct err;
 struct http_op;
@@ -30,7 +31,7 @@ struct http_request {
     const char *server_name;     /* the name that the certificate must have, instead of the URL's */
     bool no_verify;
     bool reuse;        /* may go over a kept connection, and keep its own */
-    bool connect_only; /* nothing is sent: connecting, with TLS for https, is all; status 0 */
+    bool connect_only; /* connecting, with TLS for https, is all; see http_say() */
 };
 
 struct http_response {
@@ -57,6 +58,15 @@ struct http_op *http_plan_start(struct io *io, struct http_plan *plan, http_done
                                 void *data);
 
 bool http_resolves(const struct http_op *op); /* the host's address is not known yet */
+
+/* ---- a connection over which bytes go as they are (connect_only) ----
+ *
+ * Once `done` had no error, it is the caller's until http_cancel(), and has no deadline. Both give
+ * the number of bytes, hearing 0 at the end; or -1 with *ret_why, which is NULL if the socket is to
+ * be waited for. */
+int http_socket(struct http_op *op); /* nobody else watches it; closed by http_cancel() */
+ssize_t http_say(struct http_op *op, const char *bytes, size_t len, const char **ret_why);
+ssize_t http_hear(struct http_op *op, char *bytes, size_t size, const char **ret_why);
 
 /* ---- a body that is read line by line while it comes ----
  *

@@ -38,8 +38,10 @@ static void finish_ended(struct http_multi *m)
         struct http_transfer *t;
         CURLcode code = message->data.result;
         libcurl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&t);
-        libcurl.multi_remove_handle(m->curl, t->easy);
-        t->multi = NULL;
+        if (!t->stays || code != CURLE_OK) {
+            libcurl.multi_remove_handle(m->curl, t->easy);
+            t->multi = NULL;
+        }
         t->done(t, code);
     }
 }
@@ -90,7 +92,7 @@ static void socket_ready(struct poller_socket *poll, unsigned events)
 
 static struct http_socket *find_socket(struct http_multi *m, int fd)
 {
-    return fd < m->socket_cap ? m->sockets[fd] : NULL;
+    return fd >= 0 && fd < m->socket_cap ? m->sockets[fd] : NULL;
 }
 
 static struct http_socket *add_socket(struct http_multi *m, int fd)
@@ -145,6 +147,13 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *multi, vo
     if (!events)
         poller_forget(m->io, &s->poll);
     return events && poller_watch(m->io, &s->poll, events) ? -1 : 0;
+}
+
+void http_multi_unwatch(struct io *io, int fd)
+{
+    struct http_socket *s = find_socket(io->http, fd);
+    if (s)
+        poller_forget(io, &s->poll);
 }
 
 static int timer_wanted(CURLM *curl, long timeout_ms, void *multi)

@@ -17,11 +17,15 @@ struct http_transfer {
     void (*done)(struct http_transfer *t, CURLcode code); /* no longer added by then */
     void (*touched)(struct http_transfer *t);             /* after http_multi_touch() */
     struct http_multi *multi;                             /* borrowed; NULL while not added */
+    bool stays;                                           /* added even when it is done */
     struct http_transfer *next, **prev;                   /* multi->touched; prev NULL: not in it */
 };
 
 int http_multi_add(struct io *io, struct http_transfer *t, struct err *err);
 void http_multi_remove(struct http_transfer *t); /* also forgets a touch; may be called twice */
+
+/* Leaves a socket to somebody else, until libcurl closes it. */
+void http_multi_unwatch(struct io *io, int fd);
 
 /* Has t->touched called soon. May be called from within libcurl's callbacks. */
 void http_multi_touch(struct io *io, struct http_transfer *t);

@@ -341,7 +341,8 @@ static void configure_connection(CURL *easy, const struct http_request *r)
     libcurl.easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_SIZE);
     libcurl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(r->timeout_ms + 60000));
     libcurl.easy_setopt(easy, CURLOPT_FRESH_CONNECT, r->reuse ? 0L : 1L);
-    libcurl.easy_setopt(easy, CURLOPT_FORBID_REUSE, r->reuse ? 0L : 1L);
+    bool stays = r->reuse || r->connect_only; /* the latter is never reused anyway */
+    libcurl.easy_setopt(easy, CURLOPT_FORBID_REUSE, stays ? 0L : 1L);
     if (r->connect_only)
         libcurl.easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     if (r->unix_path)

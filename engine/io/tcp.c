@@ -13,44 +13,104 @@
 #include "io/dns.h"
 #include "io/io.h"
 #include "io/net.h"
-
-/* One address being tried. Owned by the loop: freed when its handle has closed. */
-struct
-try {
-    uv_poll_t poll;
-    struct tcp_connect *op; /* borrowed */
-    int fd;                 /* owned until handed over */
-};
+#include "io/tcp.h"
 
 /* Owned by the loop: freed when its timer has closed. */
 struct tcp_connect {
     struct io *io; /* borrowed */
     uv_timer_t deadline;
     uint64_t timeout_ms;
-    struct dns_op *dns; /* while the host is being resolved */
-    struct try *try;    /* while an address is being tried */
-    struct dns_addresses addresses;
-    size_t tried;
-    char *where; /* owned: "host:port" for errors */
+    struct dns_op *dns;   /* while the host is being resolved */
+    struct tcp_dial dial; /* embedded: afterwards */
+    char *where;          /* owned: "host:port" for errors */
     uint16_t port;
-    struct err err; /* the last failure */
+    struct dns_addresses addresses;
+    struct err err;
     tcp_connected_fn *done;
     void *data; /* borrowed */
 };
 
-static void free_try(uv_handle_t *poll) { free(poll->data); }
+/* ---- addresses in turn ---- */
 
-/* The descriptor leaves the loop at once; the memory follows. */
-static void end_try(struct tcp_connect *op, bool keep_fd)
+static void set_port(union dns_address *address, uint16_t port)
 {
-    struct try *try = op->try;
-    if (!try)
-        return;
-    op->try = NULL;
-    uv_close((uv_handle_t *)&try->poll, free_try);
-    if (!keep_fd)
-        close(try->fd);
+    if (address->any.sa_family == AF_INET)
+        address->v4.sin_port = htons(port);
+    else
+        address->v6.sin6_port = htons(port);
 }
+
+void tcp_dial_cancel(struct tcp_dial *d)
+{
+    if (d->poll.fd >= 0)
+        poller_close_socket(d->io, &d->poll);
+}
+
+/* From the loop: what the next address says at once is told at once. */
+static void go_on(struct tcp_dial *d)
+{
+    int number = tcp_dial_next(d);
+    if (number)
+        d->done(d, number);
+}
+
+/* The socket leaves the poller before anyone else gets it. */
+static void dial_ready(struct poller_socket *poll, unsigned events)
+{
+    struct tcp_dial *d = (struct tcp_dial *)poll;
+    int number = 0;
+    socklen_t len = sizeof number;
+    (void)events;
+    getsockopt(poll->fd, SOL_SOCKET, SO_ERROR, &number, &len);
+    d->failure = number;
+    if (number) {
+        poller_close_socket(d->io, poll);
+        go_on(d);
+        return;
+    }
+    d->done(d, 0);
+}
+
+/* Returns 0, or an errno value if this address cannot even be tried. A connect that succeeds at
+ * once is told by the loop too. */
+static int dial_one(struct tcp_dial *d, union dns_address *address)
+{
+    set_port(address, d->port);
+    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    d->poll = (struct poller_socket){.ready = dial_ready, .fd = fd};
+    if (connect(fd, &address->any, dns_length(address)) < 0 && errno != EINPROGRESS) {
+        int number = errno;
+        poller_close_socket(d->io, &d->poll);
+        return number;
+    }
+    int number = poller_watch(d->io, &d->poll, EPOLLOUT);
+    if (number)
+        poller_close_socket(d->io, &d->poll);
+    return number;
+}
+
+int tcp_dial_next(struct tcp_dial *d)
+{
+    while (d->tried < d->addresses->count) {
+        union dns_address address = d->addresses->list[d->tried++];
+        d->failure = dial_one(d, &address);
+        if (!d->failure)
+            return 0;
+    }
+    return d->failure;
+}
+
+int tcp_dial_take(struct tcp_dial *d)
+{
+    int fd = d->poll.fd;
+    poller_forget(d->io, &d->poll);
+    d->poll.fd = -1;
+    return fd;
+}
+
+/* ---- a connection, by its deadline ---- */
 
 static void free_op(uv_handle_t *timer)
 {
@@ -66,7 +126,7 @@ static void op_close(struct tcp_connect *op)
     if (op->dns)
         dns_cancel(op->dns);
     op->dns = NULL;
-    end_try(op, false);
+    tcp_dial_cancel(&op->dial);
     uv_close((uv_handle_t *)&op->deadline, free_op);
 }
 
@@ -88,8 +148,6 @@ static void deadline_passed(uv_timer_t *timer)
     fail(op);
 }
 
-static void try_next(struct tcp_connect *op);
-
 static void note_failure(struct tcp_connect *op, int number)
 {
     if (number == ECONNREFUSED)
@@ -98,72 +156,16 @@ static void note_failure(struct tcp_connect *op, int number)
         err_errno(&op->err, number, "%s: cannot connect", op->where);
 }
 
-static void try_ready(uv_poll_t *poll, int status, int events)
+static void dialled(struct tcp_dial *dial, int number)
 {
-    struct try *try = poll->data;
-    struct tcp_connect *op = try->op;
-    int number = status < 0 ? -status : 0;
-    socklen_t len = sizeof number;
-    (void)events;
-    getsockopt(try->fd, SOL_SOCKET, SO_ERROR, &number, &len);
+    struct tcp_connect *op = dial->data;
     if (number) {
         note_failure(op, number);
-        end_try(op, false);
-        try_next(op);
+        fail(op);
         return;
     }
-    int fd = try->fd;
-    end_try(op, true);
-    op->done(op->data, fd, NULL);
+    op->done(op->data, tcp_dial_take(dial), NULL);
     op_close(op);
-}
-
-/* Returns 0, or an errno value if this address cannot even be tried. A connect that succeeds at
- * once is told by the loop too. */
-static int start_try(struct tcp_connect *op, union dns_address *address)
-{
-    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return errno;
-    if (connect(fd, &address->any, dns_length(address)) < 0 && errno != EINPROGRESS) {
-        int number = errno;
-        close(fd);
-        return number;
-    }
-    struct try *try = xcalloc(1, sizeof *try);
-    *try = (struct try){.op = op, .fd = fd};
-    int failure = uv_poll_init(&op->io->loop, &try->poll, fd);
-    if (failure) {
-        close(fd);
-        free(try);
-        return -failure;
-    }
-    try->poll.data = try;
-    op->try = try;
-    uv_poll_start(&try->poll, UV_WRITABLE, try_ready);
-    return 0;
-}
-
-static void set_port(union dns_address *address, uint16_t port)
-{
-    if (address->any.sa_family == AF_INET)
-        address->v4.sin_port = htons(port);
-    else
-        address->v6.sin6_port = htons(port);
-}
-
-/* From the loop only: it may call `done`. */
-static void try_next(struct tcp_connect *op)
-{
-    while (op->tried < op->addresses.count) {
-        union dns_address *address = &op->addresses.list[op->tried++];
-        set_port(address, op->port);
-        int number = start_try(op, address);
-        if (!number)
-            return;
-        note_failure(op, number);
-    }
-    fail(op);
 }
 
 static void host_resolved(void *data, const struct dns_addresses *addresses, const struct err *err)
@@ -176,7 +178,8 @@ static void host_resolved(void *data, const struct dns_addresses *addresses, con
         return;
     }
     op->addresses = *addresses;
-    try_next(op);
+    op->dial.addresses = &op->addresses;
+    go_on(&op->dial);
 }
 
 struct tcp_connect *tcp_connect_start(struct io *io, const char *host, uint16_t port,
@@ -185,6 +188,8 @@ struct tcp_connect *tcp_connect_start(struct io *io, const char *host, uint16_t 
     struct tcp_connect *op = xcalloc(1, sizeof *op);
     *op = (struct tcp_connect){
         .io = io, .port = port, .timeout_ms = timeout_ms, .done = done, .data = data};
+    op->dial =
+        (struct tcp_dial){.poll.fd = -1, .io = io, .port = port, .done = dialled, .data = op};
     op->where = xasprintf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
     uv_update_time(&io->loop);
     uv_timer_init(&io->loop, &op->deadline);

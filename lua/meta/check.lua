@@ -30,8 +30,7 @@ local check = {}
 ---unless told
 ---@field expectBody? string http: must be in the body
 ---@field expectJson? table<string, any> http: JSON pointer = value, such as `{["/status"] = "ok"}`
----@field tls? orrery.check.tls http; tcp: shakes hands too (`{}`: as told below), and then there is
----neither send nor expect
+---@field tls? orrery.check.tls http; tcp: shakes hands first (`{}`: as told below)
 ---@field followRedirects? boolean http: at most 5
 ---@field maxBytes? integer http: a longer body fails; 1 MiB unless told
 ---@field reuse? boolean http: may use a kept connection (one may answer after its listener is gone)

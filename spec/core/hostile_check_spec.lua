@@ -94,8 +94,28 @@ describe("a check meets", function()
       mute:close()
     end)
     times_out(tcp { port = silent, tls = {}, timeout = 1.2 })
-    assert.error_matches(function() check.run(tcp { tls = {}, expect = "x" }) end,
-      "tls: cannot be had with send or expect")
+  end)
+
+  it("TLS, and has something to say and to hear", function()
+    local port = server.ports[2]
+    local function tls(options)
+      local secure = { ca = cert, serverName = "pds.example.test" }
+      options.port, options.tls = port, options.tls or secure
+      return tcp(options)
+    end
+    local function ask(path) return "GET " .. path .. " HTTP/1.1\r\n\r\n" end
+    local verdict = check.run(tls { send = ask "/status/200", expect = "HTTP/1.1 200" })
+    assert.same({ true, ("tcp 127.0.0.1:%d: answered as expected with TLS"):format(port) },
+      { verdict.ok, verdict.message })
+    assert.is_true(check.run(tls { send = ask "/status/200" }).ok)
+    contains(fails_within(5, tls { send = ask "/status/200", expect = "bye" }),
+      "closed the connection without the answer expected")
+    contains(fails_within(5, tls { send = ask "/big", expect = "bye" }),
+      "sent 64 KiB without the answer expected")
+    times_out(tls { send = ask "/drip", expect = "bye", timeout = 1.2 })
+    contains(fails_within(5, tls { expect = "x", tls = { ca = cert } }),
+      "its TLS certificate is not accepted")
+    contains(fails_within(5, tcp { tls = {}, send = "x", expect = "x" }), "the TLS handshake failed")
   end)
 
   it("a server that speaks no TLS, or nothing", function()
@@ -143,6 +163,59 @@ describe("a check meets", function()
     for _, spec in ipairs { get("http://no-such-host.invalid:1/", { timeout = 20 }),
       { strategy = "tcp", host = "no-such-host.invalid", port = port, timeout = 20 } } do
       contains(fails_within(20, spec), "no-such-host.invalid")
+    end
+  end)
+end)
+
+describe("a check of a server that talks first, over TLS,", function()
+  local server, folder, cert, key
+
+  setup(function()
+    folder = os.tmpname()
+    os.remove(folder)
+    assert(core.file.mkdir(folder, "0700"))
+    cert, key = servers.certificate(folder, "mail.example.test")
+    server = servers.start("tls_server.py", cert, key)
+  end)
+
+  teardown(function()
+    server.stop()
+    support.remove_tree(folder)
+  end)
+
+  local function spec(port, more)
+    more.strategy, more.port, more.timeout = "tcp", server.ports[port], more.timeout or 5
+    return more
+  end
+
+  it("hears its greeting, and an answer that comes in pieces", function()
+    local tls = { ca = cert, serverName = "mail.example.test" }
+    assert.is_true(check.run(spec(1, { tls = tls, expect = "220 ready" })).ok)
+    assert.is_true(check.run(spec(1, { tls = tls, send = "PING\r\n", expect = "+PONG" })).ok)
+    contains(fails_within(5, spec(1, { tls = tls, send = "QUIT\r\n", expect = "+PONG" })),
+      "closed the connection without the answer expected")
+    times_out(spec(1, { tls = tls, expect = "250 ok", timeout = 1.2 }))
+  end)
+
+  it("shows the client certificate that it wants", function()
+    local tls = { ca = cert, serverName = "mail.example.test", cert = cert, key = key }
+    assert.is_true(check.run(spec(2, { tls = tls, expect = "220 ready" })).ok)
+    tls.cert, tls.key = nil, nil
+    fails_within(5, spec(2, { tls = tls, expect = "220 ready" }))
+  end)
+
+  it("can go on, and leaves nothing when it is stopped at any moment", function()
+    local tls = { verify = false }
+    local h <close> = check.start(spec(1, { tls = tls, send = "PING\r\n", expect = "+PONG",
+      interval = 0.05 }))
+    assert.equal("passing", h:next(10).state)
+    local first = h:last().at
+    support.wait_until(function() return h:last().at > first end)
+    for step = 1, 10 do
+      local task = core.task.spawn(check.run, spec(1, { tls = tls, expect = "250 ok" }))
+      core.time.sleep(step * 0.005)
+      task:cancel()
+      task:join(5)
     end
   end)
 end)
