@@ -142,7 +142,7 @@ describe("a backend in Lua", function()
     local cases = {
       lookup = { "5", "'x'", "{ 5 }", "{ {} }", "{ { port = 1 } }", "{ a = 1 }", "{ nil, {} }",
         "{ { address = 'a b' } }", "{ { service = 'x', address = 'a' } }", "true",
-        "{ { address = 'a', meta = { f = print } } }" },
+        "{ { address = 'a', meta = { f = pairs } } }" },
       services = { "5", "{ 5 }", "{ '../x' }", "{ a = 1 }" },
       register = { "5", "{}", "'ok'", "false" },
       lock = { "5", "{}", "{ lock = 1, token = 1 }", "{ lock = 'a', token = 'b' }" },
