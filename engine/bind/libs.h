@@ -15,6 +15,7 @@ LIB(net)
 LIB(process)
 LIB(script)
 LIB(task)
+LIB(text)
 LIB(time)
 LIB(yaml)
 #undef LIB

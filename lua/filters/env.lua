@@ -1,8 +1,11 @@
 --- env -- the value as it stands behind the `=` in an env file: quoted where it must be.
-local format = require "formats.env"
+local core = require "orrery.core"
+local filter = require "orrery.filter"
+
+local quoted = core.text.env
 
 return function(value)
-  if value == nil then error("it has no value; use | default(...) before", 0) end
-  local text, why = format.value(value)
+  if type(value) ~= "string" then value = filter.text(value) end
+  local text, why = quoted(value)
   return text or error("the value " .. why, 0)
 end

@@ -2,7 +2,12 @@
 local filter = require "orrery.filter"
 
 return function(value, separator)
-  local parts = {}
-  for i, item in ipairs(filter.list(value)) do parts[i] = filter.text(item, "item " .. i - 1) end
-  return table.concat(parts, separator == nil and ", " or filter.text(separator, "separator"))
+  local parts, size = {}, 0
+  separator = separator == nil and ", " or filter.text(separator, "separator")
+  for i, item in ipairs(filter.list(value)) do
+    parts[i] = filter.text(item, "item " .. i - 1)
+    size = size + #parts[i] + #separator
+  end
+  filter.bound(size)
+  return table.concat(parts, separator)
 end

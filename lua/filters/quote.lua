@@ -1,8 +1,8 @@
---- quote -- the value as text in double quotes, with JSON's escapes: for JSON, YAML, TOML and HCL.
+--- quote -- the value as text in double quotes, with escapes that JSON, YAML and TOML share.
 local core = require "orrery.core"
 local filter = require "orrery.filter"
 
 return function(value)
-  local text, message = core.json.encode(filter.text(value))
-  return text or error(message, 0)
+  local text, why = core.text.quote(filter.text(value))
+  return text or error("the value " .. why, 0)
 end

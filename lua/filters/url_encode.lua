@@ -1,6 +1,5 @@
 --- url_encode -- percent-encoded, as one part of a URL.
+local core = require "orrery.core"
 local filter = require "orrery.filter"
 
-local function encoded(char) return ("%%%02X"):format(char:byte()) end
-
-return function(value) return (filter.text(value):gsub("[^%w._~-]", encoded)) end
+return function(value) return core.text.url_encode(filter.text(value)) end

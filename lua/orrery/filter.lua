@@ -8,6 +8,7 @@ M.is_list = values.is_list
 
 --- A string, number or boolean as text; anything else is refused. `what` names the argument.
 function M.text(value, what)
+  if type(value) == "string" then return value end
   local text, kind = values.text(value)
   if text then return text end
   if kind == "null" then
@@ -36,6 +37,28 @@ function M.mark(list)
 end
 
 function M.copy(value) return M.mark({table.unpack(M.list(value))}) end
+
+local MAX_TEXT = 16 * 1024 * 1024
+
+--- Refuses to make a text of so many bytes, before it is made.
+function M.bound(size)
+  if size > MAX_TEXT then error("the result would be over 16 MiB", 0) end
+end
+
+--- A value to put into a list: null keeps its place there.
+function M.value(value)
+  if value == nil then return values.null end
+  return value
+end
+
+--- A field of the i-th item of a list, or nil; the item must be a map.
+function M.field(item, name, i)
+  if type(name) ~= "string" then error("the field must be named by a text", 0) end
+  if type(item) ~= "table" or item[1] ~= nil then
+    error(("item %d must be a map, not a %s"):format(i - 1, values.kind(item)), 0)
+  end
+  return item[name]
+end
 
 --- The parts of a text between a separator that is taken literally.
 function M.cut(text, separator)

@@ -10,8 +10,9 @@ local M = {}
 local BY_EXTENSION = {json = "json", yaml = "yaml", yml = "yaml", toml = "toml", env = "env",
                       ini = "ini"}
 
---- The format of a name | nil, message. `dir` is the folder of the stack file, or nil.
-function M.get(name, dir) return plugins.find("format", name, dir) end
+--- The format of a name | nil, message. `dir` is the folder of the stack file, or nil. A name may
+--- have a style behind a colon: "env:docker".
+function M.get(name, dir) return plugins.format(name, dir) end
 
 --- The name of the format that a file's name says it has, or nil.
 function M.of_path(path)

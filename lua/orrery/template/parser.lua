@@ -4,6 +4,7 @@
 --- {k = "for", key, value, list, body}; each has `pos`, its byte in the text. An expression is
 --- {k = lit | name | index | unary | binary | cond | call | list | object | quoted, pos, depth}.
 --- A `|` binds loosest of all: `a + b | upper` pipes the sum.
+local blanks = require "orrery.template.blanks"
 local errors = require "orrery.template.errors"
 local lexer = require "orrery.template.lexer"
 
@@ -245,29 +246,26 @@ local function close(p)
   refuse(p, token, ("expected '}', found %s; an expression ends here"):format(shown(token)))
 end
 
--- A `~` takes the blanks next to it and one line break, so that a directive on a line of its
--- own leaves no line, and the indentation of the lines around it stays.
-local function trim_right(parts)
+-- A `~` takes the white space of the text next to it, as HCL does: in a template that of the one
+-- line it is on, with its line break; in a quoted string all of it.
+local function trim_right(parts, quoted)
   local last = parts[#parts]
   if not last or last.k ~= "text" then return end
-  local stop = #last.text
-  while stop > 0 and last.text:find("^[ \t]", stop) do stop = stop - 1 end
-  if last.text:sub(stop, stop) == "\n" then
-    stop = stop - (last.text:sub(stop - 1, stop) == "\r\n" and 2 or 1)
-  end
-  last.text = last.text:sub(1, stop)
+  local from = quoted and 1 or blanks.last_line(last.text)
+  last.text = last.text:sub(1, blanks.before(last.text, #last.text, from))
   if last.text == "" then parts[#parts] = nil end
 end
 
-local function trim_left(text)
-  local _, blanks = text:find("^[ \t]*\r?\n?")
-  return text:sub(blanks + 1), blanks
+local function trim_left(text, quoted)
+  local stop = not quoted and text:find("\n", 1, true) or #text
+  local from = blanks.behind(text, 1, stop)
+  return text:sub(from), from - 1
 end
 
 local function add_text(p, parts, options)
   local at = p.lx.pos
   local text, cut = lexer.literal(p.lx, options.quoted), 0
-  if p.trim then text, cut = trim_left(text) end
+  if p.trim then text, cut = trim_left(text, options.quoted) end
   p.trim = false
   if text ~= "" then parts[#parts + 1] = {k = "text", text = text, pos = at + cut} end
 end
@@ -330,7 +328,7 @@ local function sequence(p, parts, options)
   local opening, trims = lexer.opening(p.lx)
   local outer = p.open
   p.open = {at = at, word = opening}
-  if trims then trim_right(parts) end
+  if trims then trim_right(parts, options.quoted) end
   local part, ender
   if opening == "${" then
     local expr = expression(p)

@@ -1,24 +1,34 @@
---- runtime -- the helpers that compiled templates call: their whole environment.
+--- runtime -- the helpers that compiled templates call: all that they reach.
 ---
---- `run` is one rendering: {source, get, reveal, dir, guard, written_by, out, at, n, size, passes,
---- secret, later}. Once a secret was looked at, run.secret is true, for good: the whole result
---- counts as secret, and errors of filters are not shown, since they may quote it.
+--- `run` is one rendering: {source, known, get, reveal, filters, foreign, guard, unwritten, out,
+--- at, n, size, passes, steps, site, sites, secret, later}. Once a secret was looked at, run.secret
+--- is true, for good: the whole result counts as secret, and errors of filters are not shown,
+--- since they may quote it.
 local core = require "orrery.core"
 local errors = require "orrery.template.errors"
-local plugins = require "orrery.template.plugins"
 local secret = require "orrery.secret"
 local suggest = require "orrery.suggest"
 local values = require "orrery.template.values"
 
 local M = {}
 
-local MAX_OUTPUT = 16 * 1024 * 1024
+M.MAX_OUTPUT = 16 * 1024 * 1024
 local MAX_PASSES = 1000000 -- of all loops of one rendering together
+local MAX_STEPS = 20000000 -- of work: a few seconds
 
 local null = values.null
-local helpers = {null = null}
+local helpers = {null = null, type = type, concat = table.concat}
 
 local function fail(run, at, summary, more) errors.raise(run.source, at, summary, more) end
+
+--- Counts work: one step is about what one operator takes, or 64 bytes of text.
+function M.spend(run, steps, at)
+  run.steps = run.steps + steps
+  if run.steps > MAX_STEPS then
+    fail(run, at, "this is too much work for a template: more than 20 million steps")
+  end
+end
+local spend = M.spend
 
 -- The text behind a secret. `run.reveal` may wait.
 local function reveal(run, value)
@@ -28,32 +38,17 @@ local function reveal(run, value)
   error({message = tostring(problem)}, 0)
 end
 
-local function open(run, value, at)
+--- The text of a secret; any other value as it is.
+function M.open(run, value, at)
   if not secret.is(value) then return value end
   local ok, text = pcall(reveal, run, value)
   if ok then return text end
   if type(text) ~= "table" or not text.message then error(text, 0) end
   fail(run, at, text.message)
 end
-
-local function filter_argument(run, value, at)
-  if type(value) ~= "table" then
-    if value == null then return nil end
-    return value
-  end
-  local plain, why = values.plain(value, function(found) return open(run, found, at) end)
-  if plain == nil then fail(run, at, why) end
-  return plain
-end
+local open = M.open
 
 -- ---- output ----
-
-function helpers.emit(run, text, at)
-  run.size = run.size + #text
-  if run.size > MAX_OUTPUT then fail(run, at, "the result is over 16 MiB") end
-  local n = run.n + 1
-  run.n, run.out[n], run.at[n] = n, text, at
-end
 
 local REFUSED = {
   null = "'%s' has no value; set it, or use | default(...)",
@@ -68,25 +63,32 @@ local function refuse_text(run, value, why, at, name)
   fail(run, at, (REFUSED[why] or "'%s': " .. why):format(name))
 end
 
---- `${}`: writes a value. `by` is the filter that wrote it, if one did; `name` is for errors.
-function helpers.put(run, value, at, by, name)
+function helpers.too_long(run, at) fail(run, at, "the result is over 16 MiB") end
+
+--- A value as text; `name` is for errors.
+function helpers.text(run, value, at, name)
+  if type(value) == "string" then return value end
+  if math.type(value) == "integer" then return value .. "" end
   value = open(run, value, at)
   local text, refusal = values.text(value)
-  if not text then refuse_text(run, value, refusal, at, name) end
-  if run.guard and not (by and run.written_by[by]) then
+  return text or refuse_text(run, value, refusal, at, name)
+end
+
+--- `${}`: a value as text that may stand in a file of the format. `by` is the filter that wrote
+--- it, if one did.
+function helpers.put(run, value, at, by, name)
+  local text = helpers.text(run, value, at, name)
+  if run.guard and not (by and not run.unwritten[by]) then
     local ok, why = run.guard(text)
     if not ok then fail(run, at, ("'%s' %s"):format(name, why)) end
   end
-  helpers.emit(run, text, at)
+  return text
 end
 
---- The text that `body` writes: a quoted string with `${}` or `%{}` in it.
-function helpers.capture(run, body)
-  local out, at, n, guard = run.out, run.at, run.n, run.guard
-  run.out, run.at, run.n, run.guard = {}, {}, 0, nil
-  body()
-  local text = table.concat(run.out, "", 1, run.n)
-  run.out, run.at, run.n, run.guard = out, at, n, guard
+--- A text that was put together: counted, since it may be put together again.
+function helpers.sized(run, text, at)
+  run.size = run.size + #text
+  if run.size > M.MAX_OUTPUT then helpers.too_long(run, at) end
   return text
 end
 
@@ -159,6 +161,15 @@ function helpers.index(run, object, key, at, name, literal)
   return value
 end
 
+--- `object.key`, the usual case of index(): a map that has the key.
+function helpers.field(run, object, key, at, name)
+  if type(object) == "table" then
+    local value = object[key]
+    if value ~= nil then return value end
+  end
+  return helpers.index(run, object, key, at, name, true)
+end
+
 -- ---- operators ----
 
 --- What counts as true: everything but false and null, as an absent service is false.
@@ -173,8 +184,8 @@ function helpers.choose(which, yes, no)
 end
 
 local function numbers(run, a, b, at)
+  if math.type(a) and math.type(b) then return a, b end
   a, b = open(run, a, at), open(run, b, at)
-  if type(a) == "number" and type(b) == "number" then return a, b end
   local wrong = type(a) ~= "number" and a or b
   fail(run, at, ("this needs two numbers, and one side is a %s%s"):format(values.kind(wrong),
     type(wrong) == "string" and "; use | number" or ""))
@@ -217,13 +228,21 @@ local COMPARE = {
 function helpers.compare(run, op, a, b, at)
   a, b = open(run, a, at), open(run, b, at)
   local kind = type(a)
-  if kind == type(b) and (kind == "number" or kind == "string") then return COMPARE[op](a, b) end
+  if kind == type(b) and (kind == "number" or kind == "string") then
+    if kind == "string" then spend(run, #a >> 6, at) end
+    return COMPARE[op](a, b)
+  end
   fail(run, at, ("'%s' needs two numbers or two strings, not a %s and a %s"):format(op,
     values.kind(a), values.kind(b)))
 end
 
-function helpers.equal(run, a, b)
-  return values.equal(open(run, a, 1), open(run, b, 1))
+function helpers.equal(run, a, b, at)
+  a, b = open(run, a, at), open(run, b, at)
+  local kind = type(a)
+  if kind ~= type(b) then return false end
+  if kind == "string" then spend(run, #a >> 6, at) end
+  if kind ~= "table" then return a == b end
+  return values.equal(a, b, function() spend(run, 1, at) end)
 end
 
 function helpers.list(items) return core.json.array(items) end
@@ -240,70 +259,99 @@ end
 
 -- ---- loops ----
 
-local function pass(run, at)
-  run.passes = run.passes + 1
-  if run.passes > MAX_PASSES then fail(run, at, "the loops ran more than a million times") end
+local function fields_of(run, map, at)
+  local keys, view, items = values.keys(map), values.view_of(map), {}
+  for i, key in ipairs(keys) do
+    items[i] = view and view_field(run, view, key, at, tostring(key), true) or map[key]
+    if items[i] == nil then items[i] = false end
+  end
+  return items, keys
 end
 
-local function each_item(run, list, at)
-  return function(_, i)
-    local value = list[i + 1]
-    if value == nil then return nil end
-    pass(run, at)
-    return i + 1, i, value
-  end, nil, 0
-end
-
-local function each_field(run, map, at)
-  local keys, view = values.keys(map), values.view_of(map)
-  return function(_, i)
-    local key = keys[i + 1]
-    if key == nil then return nil end
-    pass(run, at)
-    if view then return i + 1, key, view_field(run, view, key, at, tostring(key), true) end
-    return i + 1, key, map[key]
-  end, nil, 0
-end
-
---- `for`: the items of a list with their index from 0, or the fields of a map by key, sorted.
-function helpers.each(run, value, at, name)
+--- `for`: the items of a list, or those of a map by its sorted keys and these keys. All passes are
+--- counted before the first; `cost` is the work of one.
+function helpers.each(run, value, at, name, cost)
   if type(value) ~= "table" or secret.is(value) then
     fail(run, at, ("'%s' is a %s; 'for' needs a list or a map"):format(name, values.kind(value)))
   end
-  if values.is_list(value) then return each_item(run, value, at) end
-  return each_field(run, value, at)
+  local items, keys = value, nil
+  if not values.is_list(value) then items, keys = fields_of(run, value, at) end
+  run.passes = run.passes + #items
+  if run.passes > MAX_PASSES then fail(run, at, "the loops ran more than a million times") end
+  spend(run, #items * cost, at)
+  return items, keys
 end
 
 -- ---- filters ----
 
-local function find_filter(run, name, at)
-  local filter = run.filters[name]
-  if filter then return filter end
-  local message
-  filter, message = plugins.find("filter", name, run.dir)
-  if not filter then fail(run, at, message) end
-  run.filters[name] = filter
-  return filter
+-- A value as a filter gets it: null is nil, and tables are plain. The work of both is counted.
+local function argument(run, value, at)
+  local kind = type(value)
+  if kind == "string" then
+    spend(run, #value >> 6, at)
+    return value
+  end
+  if value == null then return nil end
+  if kind ~= "table" then return value end
+  local plain, why = values.plain(value, function(found) return open(run, found, at) end,
+    function() spend(run, 1, at) end)
+  if plain == nil then fail(run, at, why) end
+  return plain
 end
 
-local function refused(run, name, problem, at)
-  if errors.is(problem) then error(problem, 0) end
+--- An error that the filter at `site` raised.
+function M.refused(run, site, problem)
   if run.secret then problem = "it refuses a value (not shown, since there are secrets in it)" end
-  fail(run, at, ("%s: %s"):format(name, tostring(problem)))
+  return errors.new(run.source, site.pos, ("%s: %s"):format(site.name, tostring(problem)))
 end
 
---- `value | name(...)` and `name(value, ...)`.
-function helpers.call(run, at, name, ...)
-  local filter, args = find_filter(run, name, at), table.pack(...)
-  for i = 1, args.n do args[i] = filter_argument(run, args[i], at) end
-  local ok, result = pcall(filter, table.unpack(args, 1, args.n))
-  if not ok then refused(run, name, result, at) end
+-- What a filter returned: nil is null, and what is no value is refused.
+local function checked(run, result, site)
   if result == nil then return null end
   local kind = type(result)
   if kind == "function" or kind == "userdata" or kind == "thread" then
-    if result ~= null then fail(run, at, ("%s: it returned a %s"):format(name, kind)) end
+    if result ~= null then
+      fail(run, site.pos, ("%s: it returned a %s"):format(site.name, kind))
+    end
   end
   return result
+end
+
+-- A filter of the user's may take a second each time, so its time counts as work.
+local function call_foreign(run, site, filter, ...)
+  local began = os.clock()
+  local result = filter(...)
+  run.site = false
+  spend(run, math.floor((os.clock() - began) * MAX_STEPS / 5), site.pos)
+  return result
+end
+
+--- `value | filter`. While a filter runs, run.site says which: the error it raises has no place.
+function helpers.apply(run, site, filter, value)
+  local place
+  if type(value) ~= "string" or #value > 256 then
+    place = run.sites[site]
+    value = argument(run, value, place.pos)
+  end
+  run.site = site
+  local result
+  if run.foreign then result = call_foreign(run, run.sites[site], filter, value)
+  else result = filter(value) end
+  run.site = false
+  if type(result) == "string" then return result end
+  return checked(run, result, run.sites[site])
+end
+
+--- `value | filter(...)`.
+function helpers.apply_many(run, site, filter, ...)
+  local args, place = table.pack(...), run.sites[site]
+  for i = 1, args.n do args[i] = argument(run, args[i], place.pos) end
+  run.site = site
+  local result
+  if run.foreign then result = call_foreign(run, place, filter, table.unpack(args, 1, args.n))
+  else result = filter(table.unpack(args, 1, args.n)) end
+  run.site = false
+  return checked(run, result, place)
 end
 
 --- `value | later(until_then)`: the second while the first is declared but not known yet.
@@ -315,6 +363,10 @@ function helpers.later(run, value, until_then)
   return until_then
 end
 
-M.environment = helpers
+--- The helpers, and their names, in one order: a compiled template gets them as its arguments.
+M.names, M.helpers = {}, {}
+for name in pairs(helpers) do M.names[#M.names + 1] = name end
+table.sort(M.names)
+for i, name in ipairs(M.names) do M.helpers[i] = helpers[name] end
 
 return M

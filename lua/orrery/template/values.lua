@@ -77,39 +77,50 @@ end
 
 local TOO_DEEP = {}
 
-local function plain(value, reveal, depth)
+local function plain(value, reveal, spend, depth)
   if type(value) ~= "table" then return value end
   if depth > MAX_DEPTH then error(TOO_DEEP, 0) end
   if secret.is(value) then return reveal(value) end
   local view = M.view_of(value)
   local copy = setmetatable({}, not view and getmetatable(value) or nil)
   if view then
-    for _, key in ipairs(view.names()) do copy[key] = plain(view.index(key), reveal, depth + 1) end
+    for _, key in ipairs(view.names()) do
+      spend()
+      copy[key] = plain(view.index(key), reveal, spend, depth + 1)
+    end
     return copy
   end
-  for key, field in pairs(value) do copy[key] = plain(field, reveal, depth + 1) end
+  for key, field in pairs(value) do
+    spend()
+    copy[key] = plain(field, reveal, spend, depth + 1)
+  end
   return copy
 end
 
+local function free_of_charge() end
+
 --- A copy without views and secrets (`reveal(secret)` gives their text), for filters and formats
---- | nil, why not. What `reveal` raises is raised.
-function M.plain(value, reveal)
-  local ok, result = pcall(plain, value, reveal, 0)
+--- | nil, why not. `spend`, if given, is called for each value. What either raises is raised.
+function M.plain(value, reveal, spend)
+  local ok, result = pcall(plain, value, reveal, spend or free_of_charge, 0)
   if ok then return result end
   if result == TOO_DEEP then return nil, "a value is nested more than 64 deep" end
   error(result, 0)
 end
 
---- Whether two values are equal, maps and lists by what is in them.
-function M.equal(a, b, depth)
-  depth = depth or 0
+local function equal(a, b, spend, depth)
   if a == b or depth > MAX_DEPTH then return a == b end
   if type(a) ~= "table" or type(b) ~= "table" or M.view_of(a) or M.view_of(b) then return false end
   for key, value in pairs(a) do
-    if not M.equal(value, b[key], depth + 1) then return false end
+    spend()
+    if not equal(value, b[key], spend, depth + 1) then return false end
   end
   for key in pairs(b) do if a[key] == nil then return false end end
   return true
 end
+
+--- Whether two values are equal, maps and lists by what is in them. `spend`, if given, is called
+--- for each value that is looked at.
+function M.equal(a, b, spend) return equal(a, b, spend or free_of_charge, 0) end
 
 return M

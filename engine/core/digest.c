@@ -1,0 +1,132 @@
+#include "core/digest.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- SHA-256 (FIPS 180-4) ---- */
+
+static const uint32_t round_constants[64] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+
+static uint32_t rotate(uint32_t x, unsigned n) { return x >> n | x << (32 - n); }
+
+static void expand(uint32_t w[64], const unsigned char *block)
+{
+    for (int i = 0; i < 16; i++, block += 4)
+        w[i] = (uint32_t)block[0] << 24 | (uint32_t)block[1] << 16 | (uint32_t)block[2] << 8 |
+               (uint32_t)block[3];
+    for (int i = 16; i < 64; i++) {
+        uint32_t a = w[i - 15], b = w[i - 2];
+        w[i] = w[i - 16] + (rotate(a, 7) ^ rotate(a, 18) ^ a >> 3) + w[i - 7] +
+               (rotate(b, 17) ^ rotate(b, 19) ^ b >> 10);
+    }
+}
+
+static void compress(uint32_t state[8], const unsigned char *block)
+{
+    uint32_t w[64], s[8];
+    expand(w, block);
+    memcpy(s, state, sizeof s);
+    for (int i = 0; i < 64; i++) {
+        uint32_t a = s[0], e = s[4];
+        uint32_t one = s[7] + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) +
+                       ((e & s[5]) ^ (~e & s[6])) + round_constants[i] + w[i];
+        uint32_t two = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) +
+                       ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
+        memmove(s + 1, s, 7 * sizeof *s);
+        s[4] += one;
+        s[0] = one + two;
+    }
+    for (int i = 0; i < 8; i++)
+        state[i] += s[i];
+}
+
+/* The last bytes, a set bit, blanks and the length in bits: one block or two. */
+static void finish(uint32_t state[8], const unsigned char *rest, size_t rest_len, uint64_t len)
+{
+    unsigned char last[128] = {0};
+    size_t size = rest_len < 56 ? 64 : 128;
+    memcpy(last, rest, rest_len);
+    last[rest_len] = 0x80;
+    for (int i = 0; i < 8; i++)
+        last[size - 1 - (size_t)i] = (unsigned char)(len * 8 >> 8 * i);
+    compress(state, last);
+    if (size == 128)
+        compress(state, last + 64);
+}
+
+void digest_sha256(const void *data, size_t len, char ret_hex[65])
+{
+    uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                         0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    const unsigned char *bytes = data;
+    size_t rest = len;
+    for (; rest >= 64; rest -= 64, bytes += 64)
+        compress(state, bytes);
+    finish(state, bytes, rest, len);
+    for (int i = 0; i < 8; i++)
+        snprintf(ret_hex + (size_t)i * 8, 9, "%08x", state[i]);
+}
+
+/* ---- base64 (RFC 4648) ---- */
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+size_t digest_base64_size(size_t len) { return (len + 2) / 3 * 4; }
+
+void digest_base64(const void *data, size_t len, char *out)
+{
+    const unsigned char *in = data;
+    for (; len; in += 3) {
+        size_t taken = len < 3 ? len : 3;
+        uint32_t word = (uint32_t)in[0] << 16;
+        word |= taken > 1 ? (uint32_t)in[1] << 8 : 0;
+        word |= taken > 2 ? (uint32_t)in[2] : 0;
+        *out++ = alphabet[word >> 18];
+        *out++ = alphabet[word >> 12 & 63];
+        *out++ = taken > 1 ? alphabet[word >> 6 & 63] : '=';
+        *out++ = taken > 2 ? alphabet[word & 63] : '=';
+        len -= taken;
+    }
+}
+
+static int value_of(char c)
+{
+    if (c == '-' || c == '_')
+        c = c == '-' ? '+' : '/';
+    const char *at = c ? strchr(alphabet, c) : NULL;
+    return at ? (int)(at - alphabet) : -1;
+}
+
+long long digest_base64_decode(const char *text, size_t len, unsigned char *out)
+{
+    size_t padding = 0;
+    while (padding < 2 && padding < len && text[len - 1 - padding] == '=')
+        padding++;
+    if (padding && len % 4)
+        return -1;
+    size_t letters = len - padding, size = 0;
+    uint32_t word = 0;
+    if (letters % 4 == 1)
+        return -1;
+    for (size_t i = 0; i < letters; i++) {
+        int value = value_of(text[i]);
+        if (value < 0)
+            return -1;
+        word = word << 6 | (uint32_t)value;
+        if (i % 4)
+            out[size++] = (unsigned char)(word >> (6 - 2 * (i % 4)));
+    }
+    size_t spare = letters % 4; /* letters of the last group, whose last bits must be zero */
+    if (spare && word & ((1u << (spare == 2 ? 4 : 2)) - 1))
+        return -1;
+    return (long long)size;
+}
