@@ -9,6 +9,7 @@
 #include "bind/walk.h"
 #include "core/buf.h"
 #include "core/err.h"
+#include "core/quote.h"
 #include "core/utf8.h"
 
 #define MAX_DEPTH 64
@@ -161,30 +162,40 @@ static void separate(struct writer *w)
 
 static int bounded(const struct writer *w) { return w->out.len <= MAX_OUTPUT ? 0 : -1; }
 
-static int append(const char *bytes, size_t len, void *self)
-{
-    buf_append(self, bytes, len);
-    return 0;
-}
-
 /* The text with each byte that is not UTF-8 replaced. */
-static json_t *mended(const char *text, size_t len)
+static void mend(struct buf *b, const char *text, size_t len)
 {
-    struct buf b = {0};
-    buf_append(&b, "", 0);
+    buf_append(b, "", 0);
     while (len) {
         size_t good = utf8_prefix(text, len);
-        buf_append(&b, text, good);
+        buf_append(b, text, good);
         if (good < len) {
-            buf_puts(&b, "\xef\xbf\xbd");
+            buf_puts(b, "\xef\xbf\xbd");
             good++;
         }
         text += good;
         len -= good;
     }
-    json_t *string = json_stringn(b.data, b.len);
-    buf_free(&b);
-    return string;
+}
+
+/* Appends the text in quotes; returns -1 if it is not UTF-8. */
+static int append_quoted(struct buf *out, const char *text, size_t len)
+{
+    const char *why = NULL;
+    size_t size = quote_json.measure(text, len, &why);
+    if (why)
+        return -1;
+    quote_json.write(text, len, buf_reserve(out, size));
+    return 0;
+}
+
+static int append_mended(struct buf *out, const char *text, size_t len)
+{
+    struct buf mended = {0};
+    mend(&mended, text, len);
+    int result = append_quoted(out, mended.data, mended.len);
+    buf_free(&mended);
+    return result;
 }
 
 static int write_text(void *self, const char *text, size_t len, bool is_key)
@@ -192,14 +203,10 @@ static int write_text(void *self, const char *text, size_t len, bool is_key)
     struct writer *w = self;
     if (is_key && memchr(text, '\0', len))
         return -1;
-    json_t *string = json_stringn(text, len);
-    if (!string && w->lossy)
-        string = mended(text, len);
-    if (!string)
-        return -1;
     separate(w);
-    json_dump_callback(string, append, &w->out, JSON_ENCODE_ANY);
-    json_decref(string);
+    if (append_quoted(&w->out, text, len) < 0 &&
+        (!w->lossy || append_mended(&w->out, text, len) < 0))
+        return -1;
     if (is_key)
         buf_puts(&w->out, w->indent ? ": " : ":");
     w->after_key = is_key;

@@ -24,6 +24,14 @@ void buf_append(struct buf *b, const void *data, size_t len)
     b->data[b->len] = '\0';
 }
 
+char *buf_reserve(struct buf *b, size_t len)
+{
+    reserve(b, len);
+    b->len += len;
+    b->data[b->len] = '\0';
+    return b->data + b->len - len;
+}
+
 void buf_puts(struct buf *b, const char *text) { buf_append(b, text, strlen(text)); }
 
 void buf_printf(struct buf *b, const char *format, ...)

@@ -8,6 +8,8 @@ struct buf {
 };
 
 void buf_append(struct buf *b, const void *data, size_t len);
+/* Appends `len` bytes for the caller to fill in. */
+char *buf_reserve(struct buf *b, size_t len);
 void buf_puts(struct buf *b, const char *text);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_consume(struct buf *b, size_t len); /* drops the first len bytes */

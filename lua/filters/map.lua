@@ -1,4 +1,4 @@
---- map -- map(field): that field of each item of a list; map(field, other): other where it is absent.
+--- map -- map(field): that field of each item of a list; map(field, other): or other, if absent.
 local filter = require "orrery.filter"
 
 return function(value, field, ...)

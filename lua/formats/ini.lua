@@ -2,12 +2,12 @@
 ---
 --- A value is bare, or in double quotes with \" \\ \n \r \t \xHH where blanks at an end, quotes,
 --- comment signs or control characters need it. Comments (`;` or `#`) have lines of their own.
+local core = require "orrery.core"
 local values = require "orrery.template.values"
 
 local M = {}
 
 local MAX_TEXT = 1024 * 1024
-local ESCAPES = {["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\"}
 local UNESCAPES = {n = "\n", r = "\r", t = "\t", ['"'] = '"', ["\\"] = "\\"}
 
 -- Filters whose result may stand behind a `=`.
@@ -16,7 +16,8 @@ M.written_by = {ini = true, quote = true}
 --- Whether a text may stand in a template as it is.
 function M.guard(text)
   if text:find('["\\%c\127;#]') or text:find("^%s") or text:find("%s$") then
-    return nil, "has a quote, a comment sign, a '\\' or a control character in it; use data"
+    return nil, "has a quote, a comment sign, a '\\' or a control character in it; use | ini, "
+      .. "which quotes it"
   end
   return true
 end
@@ -24,12 +25,19 @@ end
 local function value_text(value)
   local text, kind = values.text(value)
   if not text then return nil, "is a " .. kind .. ", and INI has only strings" end
-  local bare = text ~= "" and not text:find('["\\%c\127;#\']') and not text:find("^%s")
-    and not text:find("%s$")
-  if bare then return text end
-  return '"' .. text:gsub('[%c\127"\\]', function(char)
-    return ESCAPES[char] or ("\\x%02X"):format(char:byte())
-  end) .. '"'
+  return core.text.ini(text)
+end
+
+-- For readers that know no quotes, such as Python's configparser.
+local function plain_text(value)
+  local text, kind = values.text(value)
+  if not text then return nil, "is a " .. kind .. ", and INI has only strings" end
+  if not utf8.len(text) then return nil, "is not valid UTF-8" end
+  local edges = text:sub(1, 1) .. text:sub(-1)
+  if text:find("[%c\127]") or edges:find("[^!-~]") then
+    return nil, "has a control character, or a blank at an end, which needs quotes"
+  end
+  return text
 end
 
 local function is_name(name)
@@ -37,35 +45,43 @@ local function is_name(name)
     and not name:find("^%s") and not name:find("%s$")
 end
 
-local function write_section(lines, map, inner)
+local function write_section(lines, map, inner, quote)
   for _, key in ipairs(values.keys(map)) do
     if not is_name(key) then error(("%q is no key"):format(tostring(key)), 0) end
     if inner or values.kind(map[key]) ~= "object" then
-      local text, why = value_text(map[key])
+      local text, why = quote(map[key])
       if not text then error(("%s %s"):format(key, why), 0) end
       lines[#lines + 1] = key .. " = " .. text
     end
   end
 end
 
-local function write_all(map)
+local function write_all(map, quote)
   local lines = {}
-  write_section(lines, map, false)
+  write_section(lines, map, false, quote)
   for _, name in ipairs(values.keys(map)) do
     if values.kind(map[name]) == "object" then
+      if not is_name(name) then error(("%q is no section"):format(tostring(name)), 0) end
       lines[#lines + 1] = (#lines > 0 and "\n[" or "[") .. name .. "]"
-      write_section(lines, map[name], true)
+      write_section(lines, map[name], true, quote)
     end
   end
   return lines
 end
 
---- Writes a map of strings and of sections, which are maps of strings | nil, message.
-function M.write(map)
+local function write_with(map, quote)
   if type(map) ~= "table" or map[1] ~= nil then return nil, "an INI file is written from a map" end
-  local ok, lines = pcall(write_all, map)
+  local ok, lines = pcall(write_all, map, quote)
   if not ok then return nil, lines end
   return #lines == 0 and "" or table.concat(lines, "\n") .. "\n"
+end
+
+--- Writes a map of strings and of sections, which are maps of strings | nil, message.
+--- options.style: "plain" for readers that know no quotes; then what would need them is refused.
+function M.write(map, options)
+  local style = options and options.style
+  if style and style ~= "plain" then return nil, ("no style '%s'; use plain"):format(style) end
+  return write_with(map, style and plain_text or value_text)
 end
 
 -- ---- reading ----
@@ -102,6 +118,8 @@ local function trimmed(text)
   return text:sub(first, last)
 end
 
+local function read_plain(text) return text end
+
 local function read_value(text)
   if text:sub(1, 1) == '"' then return unquoted(text) end
   if text:find("[;#]") then error("a ';' or '#' in a value needs double quotes around it", 0) end
@@ -125,14 +143,14 @@ local function read_line(state, line)
   local key = trimmed(line:sub(1, equals - 1))
   if not is_name(key) then error("this is no key", 0) end
   if state.section[key] ~= nil then error(("'%s' is there twice"):format(key), 0) end
-  state.section[key] = read_value(trimmed(line:sub(equals + 1)))
+  state.section[key] = state.read(trimmed(line:sub(equals + 1)))
 end
 
---- Reads a file: a map of strings and of sections | nil, message, line.
-function M.read(text)
+local function read_with(text, read)
   if #text > MAX_TEXT then return nil, "an INI file of more than 1 MiB", 1 end
+  if not utf8.len(text) then return nil, "is not valid UTF-8", 1 end
   local map, number = {}, 0
-  local state = {map = map, section = map}
+  local state = {map = map, section = map, read = read}
   for line in (text .. "\n"):gmatch("(.-)\n") do
     number = number + 1
     local ok, message = pcall(read_line, state, line)
@@ -140,5 +158,19 @@ function M.read(text)
   end
   return map
 end
+
+--- Reads a file: a map of strings and of sections | nil, message, line.
+function M.read(text) return read_with(text, read_value) end
+
+local function guard_plain(text)
+  if plain_text(text) then return true end
+  return nil, "has a control character or a blank at an end, which such a file cannot hold"
+end
+
+M.styles = {plain = {
+  read = function(text) return read_with(text, read_plain) end,
+  write = function(map) return write_with(map, plain_text) end,
+  guard = guard_plain, written_by = {},
+}}
 
 return M

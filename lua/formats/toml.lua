@@ -1,11 +1,11 @@
 --- toml -- TOML 1.0 files. Dates read as strings, since Lua has none.
+local core = require "orrery.core"
 local read_toml = require "orrery.toml"
 local values = require "orrery.template.values"
 
 local M = {}
 
 local MAX_DEPTH = 64
-local ESCAPES = {["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\"}
 
 -- Filters whose result is a TOML value (a JSON string is one, too).
 M.written_by = {toml = true, quote = true}
@@ -18,12 +18,7 @@ function M.guard(text)
   return true
 end
 
-local function string_value(text)
-  if not utf8.len(text) then return nil, "is not valid UTF-8" end
-  return '"' .. text:gsub('[%c\127"\\]', function(char)
-    return ESCAPES[char] or ("\\u%04X"):format(char:byte())
-  end) .. '"'
-end
+local string_value = core.text.quote
 
 local function key_text(key)
   if type(key) ~= "string" then return nil, "has a key that is a " .. type(key) end
@@ -34,7 +29,9 @@ end
 local value_text -- defined below: values nest
 
 local function list_text(list, depth)
-  local parts = {}
+  local parts, count = {}, 0
+  for _ in pairs(list) do count = count + 1 end
+  if count ~= #list then return nil, "is both a list and a map, or has holes" end
   for i, item in ipairs(list) do
     local text, why = value_text(item, depth + 1)
     if not text then return nil, ("[%d] %s"):format(i - 1, why) end
@@ -56,8 +53,9 @@ local function inline_table(map, depth)
 end
 
 local function number_value(number)
-  local text, why = values.text(number)
-  if not text then return nil, why end
+  if number ~= number then return "nan" end
+  if number == math.huge or number == -math.huge then return number > 0 and "inf" or "-inf" end
+  local text = values.text(number)
   if math.type(number) == "float" and text:find("^-?%d+$") then text = text .. ".0" end
   return text
 end
@@ -68,6 +66,7 @@ function value_text(value, depth)
   if kind == "string" then return string_value(value) end
   if kind == "number" then return number_value(value) end
   if kind == "boolean" then return tostring(value) end
+  if kind == "array" and next(value) == nil and not core.json.is_array(value) then return "{}" end
   if kind == "array" then return list_text(value, depth) end
   if kind == "object" then return inline_table(value, depth) end
   return nil, kind == "null" and "is null, and TOML has no null" or "is a " .. kind

@@ -148,8 +148,9 @@ local function given_value(self, name, declared, value)
   local result, problem = self:evaluate(value, path, hidden)
   if result == nil then return passed_on(problem) end
   if declared then
-    local complaint = variables.complaint(name, declared, result)
-    if complaint then return failure(complaint) end
+    local all = variables.complaints(name, declared, result)
+    if #all > 0 then return nil, {message = table.concat(all, "; "), all = all, pending = false} end
+    result = variables.filled(declared, result)
   end
   return wrapped(result, hidden and not secret.is(result))
 end
@@ -159,6 +160,11 @@ local function default_value(self, name, declared)
     local path = ("services.%s.variables.%s.default"):format(self.name, name)
     local value, problem = self:evaluate(declared.default, path, declared.secret)
     if value == nil then return passed_on(problem) end
+    local all = variables.complaints(name, declared, value)
+    if #all > 0 then
+      return nil, {message = "the default of " .. table.concat(all, "; "), pending = false}
+    end
+    value = variables.filled(declared, value)
     return wrapped(value, declared.secret)
   end
   local generated, problem = declared_secret(self, name, declared)

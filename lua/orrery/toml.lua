@@ -6,7 +6,8 @@ local MAX_DEPTH = 64
 
 local ESCAPES = {b = "\b", t = "\t", n = "\n", f = "\f", r = "\r", ['"'] = '"', ["\\"] = "\\"}
 
--- r.state of a table: "named" by a heading, "tables" (a list made by headings), "closed" (inline).
+-- r.state of a table: "named" by a heading, "tables" (a list made by headings), "closed" (inline),
+-- or the number of the section whose dotted keys made it: only that section may add to it.
 local function fail(r, message, at) error({at = at or r.pos, message = message}, 0) end
 
 local function at(r, pattern) return r.text:match("^" .. pattern, r.pos) end
@@ -15,15 +16,21 @@ local function skip_blanks(r) r.pos = r.text:find("[^ \t]", r.pos) or #r.text + 
 
 local function skip_comment(r)
   if r.text:sub(r.pos, r.pos) ~= "#" then return end
-  r.pos = r.text:find("\n", r.pos, true) or #r.text + 1
+  local stop = r.text:find("[^\t\32-\126\128-\255]", r.pos) or #r.text + 1
+  if stop <= #r.text and not r.text:find("^\r?\n", stop) then
+    fail(r, "a control character in a comment", stop)
+  end
+  r.pos = stop
 end
 
 -- Blanks, comments and line breaks: between the items of an array, and between lines.
 local function skip_lines(r)
   repeat
     local before = r.pos
-    r.pos = r.text:find("[^ \t\r\n]", r.pos) or #r.text + 1
+    skip_blanks(r)
     skip_comment(r)
+    local newline = at(r, "\r?\n")
+    if newline then r.pos = r.pos + #newline end
   until r.pos == before
 end
 
@@ -59,7 +66,7 @@ local function escape(r, multiline)
 end
 
 local function no_controls(r, text, from, allowed)
-  local found = text:gsub(allowed, ""):find("[%c\127]")
+  local found = text:gsub("\r\n", "\n"):gsub(allowed, ""):find("[%c\127]")
   if found then fail(r, "a control character in a string", from) end
   return text
 end
@@ -103,7 +110,7 @@ local function multiline_string(r, quote)
   local stops = quote == '"' and '["\\]' or "[']"
   while true do
     local stop = r.text:find(stops, r.pos) or fail(r, "this string is not closed", from)
-    parts[#parts + 1] = no_controls(r, r.text:sub(r.pos, stop - 1), from, "[\t\r\n]")
+    parts[#parts + 1] = no_controls(r, r.text:sub(r.pos, stop - 1), from, "[\t\n]")
     r.pos = stop
     if r.text:sub(stop, stop) == "\\" then
       parts[#parts + 1] = escape(r, true)
@@ -140,10 +147,18 @@ end
 
 local BASES = {["0x"] = {16, "^%x+$"}, ["0o"] = {8, "^[0-7]+$"}, ["0b"] = {2, "^[01]+$"}}
 
-local function based_integer(word)
+local function based_integer(r, word)
   local base = BASES[word:sub(1, 2)]
   local digits = word:sub(3)
-  return base and #digits <= 63 and digits:find(base[2]) and tonumber(digits, base[1])
+  if not base or not digits:find(base[2]) then return nil end
+  local value = 0
+  for digit in digits:gmatch(".") do
+    if value > (math.maxinteger - 15) // base[1] then
+      fail(r, "a number of more than 64 bits", r.pos - #word)
+    end
+    value = value * base[1] + tonumber(digit, 16)
+  end
+  return value
 end
 
 local SPECIAL = {inf = math.huge, ["+inf"] = math.huge, ["-inf"] = -math.huge, nan = 0 / 0,
@@ -157,10 +172,12 @@ local function is_decimal(word)
 end
 
 local function number(r, word)
-  if word:find("__", 1, true) or word:find("^[+-]?_") or word:find("_$") then return nil end
+  if SPECIAL[word] then return SPECIAL[word] end
+  local digit = word:sub(1, 2) == "0x" and "%x" or "%d"
+  local between = word:gsub(("%s_%%f[%s]"):format(digit, digit), "0") -- a '_' stands between digits
+  if between:find("_", 1, true) then return nil end
   local plain = word:gsub("_", "")
-  if SPECIAL[plain] then return SPECIAL[plain] end
-  local based = based_integer(plain)
+  local based = based_integer(r, plain)
   if based then return based end
   if not is_decimal(plain) then return nil end
   local value = tonumber((plain:gsub("^%+", "")))
@@ -170,8 +187,33 @@ local function number(r, word)
   return value
 end
 
+local DAYS = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
+
+local function is_day(text)
+  local year, month, day = text:match("^(%d%d%d%d)%-(%d%d)%-(%d%d)$")
+  if not year then return false end
+  year, month, day = tonumber(year), tonumber(month), tonumber(day)
+  local leap = year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0)
+  local last = month == 2 and leap and 29 or DAYS[month]
+  return last ~= nil and day >= 1 and day <= last
+end
+
+local function is_time(text)
+  local hour, minute, second, rest = text:match("^(%d%d):(%d%d):(%d%d)(.*)$")
+  if not hour or (rest ~= "" and not rest:find("^%.%d+$")) then return false end
+  return tonumber(hour) <= 23 and tonumber(minute) <= 59 and tonumber(second) <= 60
+end
+
+local function without_offset(text)
+  local hour, minute = text:match("[+-](%d%d):(%d%d)$")
+  if hour and tonumber(hour) <= 23 and tonumber(minute) <= 59 then return text:sub(1, -7) end
+  return (text:gsub("[Zz]$", ""))
+end
+
 local function is_date(word)
-  return word:find("^%d%d%d%d%-%d%d%-%d%d") ~= nil or word:find("^%d%d:%d%d:%d%d") ~= nil
+  if is_day(word) or is_time(word) then return true end
+  local day, time = word:sub(1, 10), word:sub(12)
+  return word:find("^[Tt ]", 11) ~= nil and is_day(day) and is_time(without_offset(time))
 end
 
 -- A date may have a blank before its time.
@@ -206,18 +248,39 @@ local function array(r, depth)
   return list
 end
 
--- The table that the path leads to below `map`, made where it is missing.
+-- One step down: the table at a key, made where it is missing; of a list of tables the last.
+local function step(r, map, key)
+  local found = map[key]
+  if found == nil then
+    found = {}
+    map[key] = found
+  end
+  if type(found) ~= "table" or r.state[found] == "closed" then
+    fail(r, ("'%s' is set already, and is no table to add to"):format(key))
+  end
+  return found
+end
+
+-- The table that a heading's path leads to: through tables of every kind.
 local function descend(r, map, path, last)
   for i = 1, last do
-    local found = map[path[i]]
-    if found == nil then
-      found = {}
-      map[path[i]] = found
-    end
-    if type(found) ~= "table" or r.state[found] == "closed" then
-      fail(r, ("'%s' is set already, and is no table to add to"):format(path[i]))
-    end
+    local found = step(r, map, path[i])
     map = r.state[found] == "tables" and found[#found] or found
+  end
+  return map
+end
+
+-- The table that a dotted key leads to: it must be this section's own.
+local function descend_dotted(r, map, path, from)
+  for i = 1, #path - 1 do
+    local found = step(r, map, path[i])
+    local state = r.state[found]
+    if state ~= nil and state ~= r.section then
+      fail(r, ("the table '%s' has its own heading, or another section made it"):format(path[i]),
+        from)
+    end
+    r.state[found] = r.section
+    map = found
   end
   return map
 end
@@ -228,15 +291,19 @@ local function assign(r, map, depth)
   if r.text:sub(r.pos, r.pos) ~= "=" then fail(r, "expected '=' after the key") end
   r.pos = r.pos + 1
   skip_blanks(r)
-  local into = descend(r, map, path, #path - 1)
-  if #path > 1 and r.state[into] == "named" then fail(r, "this table has its own heading", from) end
-  local key = path[#path]
+  local into, key = descend_dotted(r, map, path, from), path[#path]
   if into[key] ~= nil then fail(r, ("'%s' is set twice"):format(key), from) end
   into[key] = value(r, depth + 1)
 end
 
+local function new_section(r)
+  r.sections = r.sections + 1
+  r.section = r.sections
+end
+
 local function inline_table(r, depth)
-  local map = {}
+  local map, outer = {}, r.section
+  new_section(r)
   r.pos = r.pos + 1
   skip_blanks(r)
   if r.text:sub(r.pos, r.pos) ~= "}" then
@@ -250,7 +317,7 @@ local function inline_table(r, depth)
     end
   end
   r.pos = r.pos + 1
-  r.state[map] = "closed"
+  r.state[map], r.section = "closed", outer
   return map
 end
 
@@ -285,6 +352,7 @@ local function list_heading(r, root)
   end
   if r.state[list] ~= "tables" then fail(r, ("'%s' is set already"):format(key)) end
   list[#list + 1] = {}
+  r.state[list[#list]] = "named"
   close_heading(r, "]]")
   return list[#list]
 end
@@ -292,10 +360,8 @@ end
 local function heading(r, root)
   r.pos = r.pos + 1
   local path = key_path(r)
-  local map = descend(r, root, path, #path)
-  local key = path[#path]
-  local seen = r.state[map] or r.state[descend(r, root, path, #path - 1)[key]]
-  if seen then fail(r, ("the table '%s' is there twice"):format(key)) end
+  local map = step(r, descend(r, root, path, #path - 1), path[#path])
+  if r.state[map] ~= nil then fail(r, ("the table '%s' is there twice"):format(path[#path])) end
   r.state[map] = "named"
   close_heading(r, "]")
   return map
@@ -306,6 +372,7 @@ local function read_all(r)
   local map = root
   skip_lines(r)
   while r.pos <= #r.text do
+    if r.text:sub(r.pos, r.pos) == "[" then new_section(r) end
     if r.text:sub(r.pos, r.pos + 1) == "[[" then
       map = list_heading(r, root)
     elseif r.text:sub(r.pos, r.pos) == "[" then
@@ -323,7 +390,7 @@ end
 return function(text)
   if #text > MAX_TEXT then return nil, "a TOML file of more than 16 MiB", 1 end
   if not utf8.len(text) then return nil, "is not valid UTF-8", 1 end
-  local r = {text = text, pos = 1, state = {}}
+  local r = {text = text, pos = 1, state = {}, section = 0, sections = 0}
   local ok, result = pcall(read_all, r)
   if ok then return result end
   if type(result) ~= "table" then error(result, 0) end

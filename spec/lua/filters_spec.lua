@@ -58,7 +58,39 @@ local CASES = {
   number = {{"4", '${("3" | number) + 1}'}, {"0.5", '${"0.5" | number}'}, {"-10",
     '${"-1e1" | number}'}},
   bool = {{"true false", '${"yes" | bool} ${"0" | bool}'}},
-  required = {{"x", '${"x" | required("m")}'}},
+  required = {{"x", '${"x" | required("m")}'}, {"false", '${false | required("m")}'}},
+  base64_decode = {{"abc", '${"YWJj" | base64_decode}'}, {"ab", '${"YWI" | base64_decode}'},
+    {"", '${"" | base64_decode}'}, {"é?", '${"w6k_" | base64_decode}'}},
+  sha256 = {
+    {"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", '${"" | sha256}'},
+    {"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", '${"abc" | sha256}'},
+    {"cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0", "${x | sha256}",
+      {x = ("a"):rep(1000000)}},
+    {"ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb", "${x | sha256}",
+      {x = ("a"):rep(64)}},
+    {"9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318", "${x | sha256}",
+      {x = ("a"):rep(55)}},
+  },
+  indent = {{"a\n  b\n\n  c", '${"a\\nb\\n\\nc" | indent(2)}'},
+    {"  a\n  b", '${"a\\nb" | indent(2, true)}'}, {"a", '${"a" | indent(0)}'}},
+  map = {{"1,2", '${[{a = 1}, {a = 2}] | map("a") | join(",")}'},
+    {"1,x", '${[{a = 1}, {b = 2}] | map("a", "x") | join(",")}'}, {"[]", '${[] | map("a") | json}'},
+    {"[1,null]", '${[{a = 1}, {}] | map("a", null) | json}'}},
+  where = {{"1", '${[{a = 1, b = "x"}, {a = 2, b = "y"}] | where("b", "x") | map("a") | join}'},
+    {"2", '${[{a = 1, t = ["p"]}, {a = 2, t = ["p", "q"]}] | where("t", "q") | map("a") | join}'},
+    {"[]", '${[{a = 1}] | where("b", 1) | json}'},
+    {"2", '${[{a = 1, on = false}, {a = 2, on = true}, {a = 3}] | where("on") | map("a") | join}'}},
+  contains = {{"true false", '${["a"] | contains("a")} ${contains(["a"], "b")}'},
+    {"true false", '${{a = 1} | contains("a")} ${{a = 1} | contains("b")}'},
+    {"true true", '${"a.c" | contains(".")} ${"" | contains("")}'},
+    {"true", "${[[1]] | contains([1])}"}},
+  lookup = {{"1 x", '${{a = 1} | lookup("a", "x")} ${{a = 1} | lookup("b", "x")}'},
+    {"false", '${{a = false} | lookup("a", 1)}'}},
+  url_host = {{"[::1]:80", '${"http://[::1]:80/x" | url_host}:80'},
+    {"h.example", '${"https://h.example/" | url_host}'}},
+  ini = {{"a b", '${"a b" | ini}'}, {'"a\\"b\\n"', '${"a\\"b\\n" | ini}'}, {'""', '${"" | ini}'},
+    {'" a"', '${" a" | ini}'}, {'"#1"', '${"#1" | ini}'}, {"3", "${3 | ini}"},
+    {"true", "${true | ini}"}},
   host = {{"h.example", '${"https://u:p@h.example:8443/x?y" | host}'}, {"::1",
     '${"http://[::1]:80" | host}'},
           {"h", '${"h:1" | host}'}},
@@ -84,6 +116,12 @@ local REFUSED = {
   bool = {'${"maybe" | bool}', "not one of"}, required = {'${null | required("gone")}', "gone"},
   host = {'${"http:///x" | host}', "no host"}, port = {'${"h:99999" | port}', "valid port"},
     yaml = {"${x | yaml}", "64 deep"},
+  base64_decode = {'${"YW=J" | base64_decode}', "not base64"}, sha256 = {"${[] | sha256}", "text"},
+  indent = {'${"a" | indent(1000)}', "from 0 to 100"}, map = {'${[{a = 1}] | map("b")}',
+    "item 0 has no field 'b'"},
+  where = {'${["x"] | where("b")}', "item 0 must be a map"}, contains = {"${3 | contains(3)}", "map"},
+  lookup = {'${[1] | lookup("a")}', "map"}, url_host = {'${"" | url_host}', "no host"},
+  ini = {"${[1] | ini}", "text"},
 }
 
 local function deep()
@@ -91,6 +129,10 @@ local function deep()
   for _ = 1, 100 do value = {value} end
   return value
 end
+
+-- Of each filter: text that is no UTF-8, empty, null, numbers, deep lists, in every place.
+local ODD = {"\255\254", "", "\0", " ", "é\u{301}", 0, -1, 1.5, 1e300, math.mininteger,
+  true, false, {}, {1}, {{}}, {a = 1}, {a = {b = {}}}, ("x"):rep(100000)}
 
 describe("filters", function()
   for name, cases in pairs(CASES) do
@@ -107,6 +149,59 @@ describe("filters", function()
       assert(found, message)
     end)
   end
+
+  it("answer or refuse in a sentence whatever they are given", function()
+    for _, item in ipairs(plugin.list("filter")) do
+      local filter = require("filters." .. item.name)
+      for i = 0, #ODD do
+        for j = 0, #ODD do
+          local ok, result = pcall(filter, ODD[i], ODD[j])
+          if not ok then
+            assert(type(result) == "string" and not result:find("^[%w_./]+%.lua:"),
+              ("%s(%s, %s): %s"):format(item.name, ODD[i], ODD[j], result))
+          end
+        end
+      end
+    end
+  end)
+
+  it("make no text of more than 16 MiB", function()
+    local long = ("a"):rep(100000)
+    for _, text in ipairs {'${x | replace("a", x)}', '${x | split("a") | join(x)}'} do
+      assert.matches("over 16 MiB", refusal(text, {x = long}))
+    end
+  end)
+
+  it("of the user that fail name their file and line", function()
+    local dir = support.tmp()
+    assert(os.execute("mkdir " .. dir .. "/filters"))
+    support.write(dir .. "/filters/picky.lua",
+      "return function(value)\n  if value == 'x' then error('no x here') end\n"
+        .. "  return value.a.b\nend")
+    local function fails(text)
+      local result, err = template.render(text, {}, {dir = dir, name = "f.tmpl"})
+      assert.is_nil(result)
+      return err
+    end
+    assert.matches("picky: .*/filters/picky.lua:2: no x here", fails('a\n${"x" | picky}').summary)
+    assert.matches("picky: .*/filters/picky.lua:3: ", fails('${"y" | picky}').summary)
+    assert.are.equal(2, fails('a\n${"x" | picky}').line)
+  end)
+
+  it("of the user that take long in a loop are stopped", function()
+    local dir = support.tmp()
+    assert(os.execute("mkdir " .. dir .. "/filters"))
+    support.write(dir .. "/filters/slow.lua",
+      "return function(v) local n = 0 for i = 1, 3000000 do n = n + i end return v end")
+    local list = {}
+    for i = 1, 100000 do list[i] = i end
+    local began = os.clock()
+    local result, err = template.render("%{ for x in l }${x | slow}%{ endfor }", {l = list},
+      {dir = dir})
+    assert.is_nil(result)
+    assert.matches("too much work", err.summary)
+    assert.is_true(os.clock() - began < 60)
+  end)
 
   it("are all tried here", function()
     for _, item in ipairs(plugin.list("filter")) do assert.is_table(CASES[item.name], item.name) end
@@ -143,7 +238,8 @@ local HOSTILE = {"a\nEVIL=1", 'a"\nEVIL: 1', "a'\nEVIL='1", "${x}", "%{ if x }",
 describe("hostile values", function()
   for name, text in pairs {env = "A=${x | env}\nB=b\n", json = '{"A": ${x | json}, "B": "b"}\n',
                            yaml = "A: ${x | yaml}\nB: b\n",
-                             toml = "A = ${x | toml}\nB = \"b\"\n"} do
+                             toml = "A = ${x | toml}\nB = \"b\"\n",
+                             ini = "A = ${x | ini}\nB = b\n"} do
     it("through the filter of " .. name .. " stay one value", function()
       local format = assert(formats.get(name))
       for _, value in ipairs(HOSTILE) do

@@ -240,6 +240,7 @@ describe("scope: check()", function()
       "services.pds.settings.small: small must be at least 1",
       "services.pds.settings.text: text must have a length of at most 3",
       "services.pds.settings.web: Required variable 'web.port' is missing",
+      "services.pds.settings.web: web has no property 'host'",
       "services.pds.variables.host: Required variable 'host' is missing",
     }, check({
       host = {type = "string", required = true}, count = {type = "number"},

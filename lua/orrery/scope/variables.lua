@@ -1,4 +1,5 @@
 --- variables -- declared variables against the values they were given: all problems at once.
+local pattern = require "orrery.pattern"
 local secret = require "orrery.secret"
 local suggest = require "orrery.suggest"
 local values = require "orrery.template.values"
@@ -11,7 +12,7 @@ local MAX_SHOWN = 40 -- characters of a refused value in a message
 --- What a required variable without a value is reported as.
 function M.missing(name) return ("Required variable '%s' is missing"):format(name) end
 
-local function matches(kind, value)
+local function matches_type(kind, value)
   local found = values.kind(value)
   if kind == nil or kind == found then return true end
   return type(value) == "table" and next(value) == nil and (kind == "array" or kind == "object")
@@ -62,47 +63,95 @@ local function bound_complaint(name, declared, value)
   end
 end
 
-local complaint -- defined below: properties are declarations again
+local function pattern_complaint(name, declared, value)
+  if type(value) ~= "string" then return nil end
+  local matches, message = pattern.compile(declared.pattern)
+  if not matches then return ("%s: its pattern cannot be used: %s"):format(name, message) end
+  local fits, why = matches(value)
+  if fits then return nil end
+  if why then return ("%s %s, so its pattern cannot be checked"):format(name, why) end
+  return ("%s: %s does not match the pattern %s"):format(name,
+    declared.secret and "its value" or shown(value), declared.pattern)
+end
 
-local function property_complaint(name, declared, value, depth)
+local complain -- defined below: properties are declarations again
+
+local function complain_of_properties(found, name, declared, value, depth)
   for _, key in ipairs(suggest.names(declared.properties)) do
-    local property, path = declared.properties[key], name .. "." .. key
-    local found = value[key]
-    if found == nil and property.required then return M.missing(path) end
-    if found ~= nil then
-      local problem = complaint(path, property, found, depth + 1)
-      if problem then return problem end
+    local property, path, one = declared.properties[key], name .. "." .. key, value[key]
+    if declared.secret and not property.secret then
+      property = setmetatable({secret = true}, {__index = property})
+    end
+    if one == nil and property.default == nil and property.required then
+      found[#found + 1] = M.missing(path)
+    elseif one ~= nil then
+      complain(found, path, property, one, depth + 1)
+    end
+  end
+  for _, key in ipairs(suggest.names(value)) do
+    if not declared.properties[key] then
+      found[#found + 1] = ("%s has no property '%s'%s"):format(name, key,
+        suggest.hint(key, suggest.names(declared.properties)))
     end
   end
 end
 
-function complaint(name, declared, value, depth)
-  if value == values.null and not declared.required then return nil end
-  if declared.type == "service" then
-    if type(value) == "string" or value == false then return nil end
-    return name .. " must be the name of a service"
-  end
-  if not matches(declared.type, value) then return wrong_type(name, declared, value) end
-  if declared.enum then
-    local problem = enum_complaint(name, declared, value)
-    if problem then return problem end
-  end
-  local problem = bound_complaint(name, declared, value)
-  if problem or not declared.properties or depth > MAX_DEPTH then return problem end
-  return property_complaint(name, declared, value, depth)
+local function complain_of_value(found, name, declared, value)
+  if declared.enum then found[#found + 1] = enum_complaint(name, declared, value) end
+  found[#found + 1] = bound_complaint(name, declared, value)
+  if declared.pattern then found[#found + 1] = pattern_complaint(name, declared, value) end
 end
 
---- What is wrong with a value of a declared variable, in a sentence, or nil. What is secret in it
---- is compared, but not shown.
-function M.complaint(name, declared, value)
+-- Appends what is wrong with a value, and with each property of it.
+function complain(found, name, declared, value, depth)
+  if value == values.null then
+    if declared.required then found[#found + 1] = M.missing(name) end
+  elseif declared.type == "service" then
+    if type(value) ~= "string" and value ~= false then
+      found[#found + 1] = name .. " must be the name of a service"
+    end
+  elseif not matches_type(declared.type, value) then
+    found[#found + 1] = wrong_type(name, declared, value)
+  else
+    complain_of_value(found, name, declared, value)
+    if declared.properties and type(value) == "table" and depth <= MAX_DEPTH then
+      complain_of_properties(found, name, declared, value, depth)
+    end
+  end
+end
+
+--- Everything that is wrong with a value of a declared variable: a list of sentences. What is
+--- secret in it is compared, but not shown.
+function M.complaints(name, declared, value)
   local has_secret = declared.secret
   local plain, why = values.plain(value, function(found)
     has_secret = true
     return secret.reveal(found) or ""
   end)
-  if plain == nil then return ("%s: %s"):format(name, why) end
+  if plain == nil then return {("%s: %s"):format(name, why)} end
   if has_secret then declared = setmetatable({secret = true}, {__index = declared}) end
-  return complaint(name, declared, plain, 0)
+  local found = {}
+  complain(found, name, declared, plain, 0)
+  return found
+end
+
+local function property_value(property, value)
+  if value == nil then value = property.default end
+  if value == nil then return nil end
+  if property.secret and type(value) == "string" then return secret.of(value) end
+  return M.filled(property, value)
+end
+
+--- A value with the defaults of its properties, and with those that are secret hidden.
+function M.filled(declared, value)
+  if not declared.properties or type(value) ~= "table" or secret.is(value) then return value end
+  if values.view_of(value) or value[1] ~= nil then return value end
+  local copy = setmetatable({}, getmetatable(value))
+  for key, one in pairs(value) do copy[key] = one end
+  for key, property in pairs(declared.properties) do
+    copy[key] = property_value(property, value[key])
+  end
+  return copy
 end
 
 local function undeclared(self, problems)
@@ -121,8 +170,10 @@ local function add(self, problems, name)
   local value, problem = self:get(name)
   if value ~= nil or problem.pending then return end
   local given = (self.service.settings or {})[name] ~= nil
-  problems[#problems + 1] = {message = problem.message,
-    path = ("services.%s.%s.%s"):format(self.name, given and "settings" or "variables", name)}
+  local path = ("services.%s.%s.%s"):format(self.name, given and "settings" or "variables", name)
+  for _, message in ipairs(problem.all or {problem.message}) do
+    problems[#problems + 1] = {message = message, path = path}
+  end
 end
 
 -- A required variable is not met by null.

@@ -248,16 +248,16 @@ end
 
 -- A `~` takes the white space of the text next to it, as HCL does: in a template that of the one
 -- line it is on, with its line break; in a quoted string all of it.
-local function trim_right(parts, quoted)
+local function trim_right(parts, whole)
   local last = parts[#parts]
   if not last or last.k ~= "text" then return end
-  local from = quoted and 1 or blanks.last_line(last.text)
+  local from = whole and 1 or blanks.last_line(last.text)
   last.text = last.text:sub(1, blanks.before(last.text, #last.text, from))
   if last.text == "" then parts[#parts] = nil end
 end
 
-local function trim_left(text, quoted)
-  local stop = not quoted and text:find("\n", 1, true) or #text
+local function trim_left(text, whole)
+  local stop = not whole and text:find("\n", 1, true) or #text
   local from = blanks.behind(text, 1, stop)
   return text:sub(from), from - 1
 end

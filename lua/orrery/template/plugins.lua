@@ -73,9 +73,8 @@ end
 --- find() of a format, kept for a second.
 function M.format(name, dir)
   local found = of_folder(dir)
-  local format, message = found.formats[name], nil
-  if format then return format end
-  format, message = M.find("format", name, dir)
+  if found.formats[name] then return found.formats[name] end
+  local format, message = M.find("format", name, dir)
   found.formats[name] = format or nil
   return format, message
 end
