@@ -3,7 +3,7 @@
 # They come from other Debian releases, by a configuration of apt that lies with them: the machine's
 # package sources stay as they are, and nothing is installed. A run that finds all in place takes
 # milliseconds. Needs no root.
-#   peers.sh NAME...      consul etcd; each is then in build/peers/NAME/usr/bin
+#   peers.sh NAME...      consul etcd34 etcd35; each is then in build/peers/NAME/usr/bin
 set -u
 cd "$(dirname "$0")/.." || exit 1
 me=peers
@@ -16,7 +16,8 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 peer() {
   case $1 in
     consul) echo bullseye consul consul ;;
-    etcd) echo trixie etcd etcd-server etcd-client ;;
+    etcd34) echo bookworm etcd etcd-server etcd-client ;;
+    etcd35) echo trixie etcd etcd-server etcd-client ;;
     *) say "no such peer: $1"; exit 2 ;;
   esac
 }
