@@ -2,3 +2,4 @@
 BACKEND(file)
 BACKEND(env)
 BACKEND(consul)
+BACKEND(etcd)
