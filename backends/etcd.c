@@ -13,7 +13,6 @@
 #include "io/io.h"
 
 #define DEFAULT_PREFIX "/atproto/services"
-#define MAX_KEY 1024
 
 /* ---- life of a request ---- */
 
@@ -186,12 +185,6 @@ static void op_begin(uv_timer_t *timer)
         [BACKEND_KV_DELETE] = etcd_kv_delete,
     };
     struct etcd_op *op = timer->data;
-    struct err err = {0};
-    if (op->key && (!*op->key || strlen(op->key) > MAX_KEY)) {
-        err_set(&err, "invalid", "a key of etcd has 1 to %d bytes", MAX_KEY);
-        etcd_op_fail_with(op, &err);
-        return;
-    }
     verbs[op->verb](op);
 }
 
@@ -310,6 +303,7 @@ static void etcd_close(void *self)
     }
     etcd_client_close(&etcd->client);
     etcd_forget_records(etcd);
+    json_decref(etcd->warned);
     free(etcd->prefix);
     free(etcd);
 }
@@ -332,6 +326,7 @@ static void *etcd_open(struct io *io, const json_t *options, struct err *err)
         return NULL;
     }
     etcd->prefix = read_prefix(options);
+    etcd->warned = json_object();
     return etcd;
 }
 

@@ -29,7 +29,7 @@ struct etcd {
     struct etcd_record *records;
     struct etcd_watches *watches;
     bool narrow;    /* our user may not watch the whole prefix, but a service of it */
-    int64_t warned; /* the revision of the last malformed record that was reported */
+    json_t *warned; /* owned: the malformed records that were reported -> their revisions */
 };
 
 struct etcd_op;

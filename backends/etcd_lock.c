@@ -147,6 +147,10 @@ static void kept_alive(struct etcd_op *op, const struct etcd_reply *reply)
 
 void etcd_renew_lock(struct etcd_op *op)
 {
+    if (op->lease <= 0) { /* no name that we gave */
+        lost(op);
+        return;
+    }
     etcd_op_ask(op, "lease/keepalive", wire_lease(op->lease), kept_alive);
 }
 
@@ -161,7 +165,10 @@ static void released(struct etcd_op *op, const struct etcd_reply *reply)
 
 void etcd_unlock(struct etcd_op *op)
 {
-    etcd_op_ask(op, "lease/revoke", wire_lease(op->lease), released);
+    if (op->lease <= 0)
+        succeed(op);
+    else
+        etcd_op_ask(op, "lease/revoke", wire_lease(op->lease), released);
 }
 
 /* ---- keys ---- */

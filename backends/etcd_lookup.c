@@ -12,6 +12,7 @@
 
 #define READ_BUDGET_MS 3000 /* then what a server without a leader last knew will do */
 #define CURSOR_SIZE 24
+#define MAX_WARNED 1000
 
 static void read_range(struct etcd_op *op, const struct etcd_reply *reply);
 
@@ -56,9 +57,11 @@ static struct instance *read_record(const struct etcd_op *op, const struct wire_
 static void report(struct etcd_op *op, const struct wire_kv *kv, const struct err *err)
 {
     struct etcd *etcd = op->etcd;
-    if (kv->mod <= etcd->warned)
+    if (json_integer_value(json_object_get(etcd->warned, kv->key)) == kv->mod)
         return;
-    etcd->warned = kv->mod;
+    if (json_object_size(etcd->warned) >= MAX_WARNED)
+        json_object_clear(etcd->warned);
+    json_object_set_new_nocheck(etcd->warned, kv->key, json_integer(kv->mod));
     io_log(etcd->client.io, IO_LOG_WARNING, "etcd: %s is no record and is left out: %s", kv->key,
            err->message);
 }

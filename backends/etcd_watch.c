@@ -163,7 +163,8 @@ static void watch_lost(struct etcd_watch *w, const struct err *err)
         watch_fail(w, err);
     } else {
         w->state = WATCH_PROBING;
-        uv_timer_start(&w->timer, try_again, w->failures ? PAUSE_MS << w->failures : 0, 0);
+        uv_timer_start(&w->timer, try_again, w->failures ? (uint64_t)PAUSE_MS << w->failures : 0,
+                       0);
     }
 }
 
