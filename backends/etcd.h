@@ -1,4 +1,10 @@
-/* etcd.h -- what the parts of the etcd backend share: the backend, and one request under way. */
+/* etcd.h -- what the parts of the etcd backend share: the backend, and one request under way.
+ *
+ *   etcd.c          how a request runs, waits and ends
+ *   etcd_record.c   registering; etcd_lookup.c looking up; etcd_lock.c locks and keys
+ *   etcd_watch.c    one stream of changes, shared by all who wait
+ *   etcd_client.c   calls that survive the loss of a server, a leader or a login; etcd_options.c
+ *   etcd_wire.c     the gateway's JSON: pure */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
