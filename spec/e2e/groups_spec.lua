@@ -162,7 +162,7 @@ describe("a dependency on a discovered group", function()
   it("refuses keys that do not go together", function()
     local function only(text)
       return stacks.only(support.tmp(), "return { services = { a = { " .. stacks.EXEC
-        .. ", dependencies = { { name = 'relay', " .. text .. " } } }, relay = { "
+        .. ", dependencies = { { name = 'relay', " .. text .. " } } }, relay = { type = 'process', "
         .. stacks.EXEC .. " } } }")
     end
     assert.matches("services%.a%.dependencies%.relay%.min: is for a discovered group",
