@@ -111,7 +111,7 @@ local function new_agent(stack, plan)
     on_signal = function() end }
   local sup
   local driver = process_driver.new(stack,
-    function(i) return context.of(sup.stack, sup, i, agent.backend, agent.secrets) end,
+    function(i) return context.of(sup.stack, sup, i, agent.discovery, agent.secrets) end,
     function(i) return context.of(sup.stack, sup, i, nil, context.HIDDEN) end)
   sup = supervisor.new({ stack = stack, plan = plan, driver = driver, log = agent.log,
     on_change = function(i)
@@ -119,6 +119,13 @@ local function new_agent(stack, plan)
     end })
   agent.supervisor = sup
   return agent
+end
+
+--- What it learns is kept in the state folder, for a start while no backend answers.
+local function open_discovery(agent, stack)
+  return discovery.open(stack, { secrets = agent.secrets, keep = true, tell = function(message)
+    events.add(agent.log, { type = "discovery", reason = message, failed = true })
+  end })
 end
 
 --- Opens what the agent needs before anything starts; nil, message, exit code if it cannot.
@@ -129,15 +136,15 @@ local function open(agent, stack)
   local ok
   ok, err = ports.assign(agent.supervisor.instances, stack.dirs.state)
   if not ok then return nil, err, 1 end
-  agent.backend, err = discovery.open(stack, { secrets = agent.secrets })
-  if not agent.backend then return nil, err, 4 end
-  agent.supervisor.backend = agent.backend
+  agent.discovery, err = open_discovery(agent, stack)
+  if not agent.discovery then return nil, err, 4 end
+  agent.supervisor.discovery = agent.discovery
   agent.server, err = api.open(stack.dirs.run .. "/api.sock")
   if not agent.server then
     return nil, ("the agent's API cannot be opened: %s"):format(err), 1
   end
-  agent.registrar = registrar_of.new({ backend = agent.backend, name = stack.discovery.backend,
-    node = stack.node, ttl = stack.discovery.registrationTtl, log = agent.log,
+  agent.registrar = registrar_of.new({ discovery = agent.discovery, node = stack.node,
+    ttl = stack.discovery.registrationTtl, log = agent.log,
     checks_on = agent.supervisor.checks_on })
   return true
 end
@@ -154,7 +161,7 @@ local function close(agent)
   api.finish(agent, STREAMS_END)
   if agent.server then agent.server:close() end
   if agent.api_task then agent.api_task:join(1) end
-  if agent.backend then agent.backend:close() end
+  if agent.discovery then agent.discovery:close() end
 end
 
 local function exit_code(agent)

@@ -12,22 +12,23 @@ local function own_record(stack, i)
     status = i.health, source = "stack", outputs = i.outputs }
 end
 
---- Asks the backend for a service of another stack, once for each name. May wait. Most stacks name
--- none, so nothing is read before it is named.
-local function foreign_lookup(backend)
+--- What discovery knows of a service of another stack, the same through one rendering. Most stacks
+-- name none, so nothing is watched before it is named; it waits at the first time only.
+local function foreign_lookup(discovery)
   local found = {}
   return function(name)
-    if not found[name] then found[name] = backend and backend:lookup(name) or {} end
+    if not found[name] then found[name] = discovery and discovery:known(name) or {} end
     return found[name]
   end
 end
 
 --- The render context of instance `i`. Its lookup() and reveal() may wait.
-function M.of(stack, supervisor, i, backend, secrets)
-  local foreign = foreign_lookup(backend)
+function M.of(stack, supervisor, i, discovery, secrets)
+  local foreign = foreign_lookup(discovery)
+  i.chosen = i.chosen or {} -- it stays with the instances of others that it was given
   local context = { stack = stack, service = i.service, instance = i.id, port = i.port,
     address = i.address, node = stack.node, ports = i.ports,
-    dirs = i.dirs or i.service.dirs }
+    dirs = i.dirs or i.service.dirs, chosen = i.chosen }
 
   function context.lookup(name)
     local instances = supervisor.by_service[name]

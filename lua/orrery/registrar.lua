@@ -1,14 +1,19 @@
---- registrar -- keeps the discovery backend in step with this node's instances.
+--- registrar -- keeps the discovery backends in step with this node's instances.
 --
--- One task owns what is registered: an instance is registered once it is healthy (or runs, where it
--- has no check), renewed while it runs, deregistered when it fails or ends. A backend that fails is
--- tried again with backoff; nobody waits for it, and nothing that was wanted is forgotten.
+-- For each backend of the chain one task owns what is registered there: an instance is registered
+-- once it is healthy (or runs, where it has no check), renewed while it runs, deregistered when it
+-- fails or ends. A backend that fails is tried again with backoff; nobody waits for it, not the
+-- other backends either, and nothing that was wanted is forgotten.
 local core = require "orrery.core"
+local discovery = require "orrery.discovery"
 local events = require "orrery.events"
 
 local M = {}
 
 local RETRY_FIRST, RETRY_LONGEST = 0.5, 15
+
+-- Failures of one record, not of the backend: the others are tried, too.
+local OF_RECORD = { invalid = true, exists = true, not_found = true }
 
 --- The record of an instance, as the backend gets it. No secrets: `url` is never in it.
 local function record_of(node, i)
@@ -18,11 +23,23 @@ local function record_of(node, i)
     status = "passing" }
 end
 
---- Makes a registrar over an open backend; `ttl` in seconds.
+local function new_part(part, options)
+  return { backend = part.handle, name = part.name, ttl = options.ttl, log = options.log,
+    queue = core.task.queue(), wanted = {}, registered = {}, failures = 0, told = {} }
+end
+
+--- Makes a registrar over an open discovery. Options: discovery, node, ttl (seconds), log (events),
+-- checks_on (false: what runs is registered).
 function M.new(options)
-  return { backend = options.backend, name = options.name, node = options.node, ttl = options.ttl,
-    log = options.log, queue = core.task.queue(), wanted = {}, registered = {}, failures = 0,
-    checks_on = options.checks_on ~= false }
+  local registrar = { node = options.node, checks_on = options.checks_on ~= false, parts = {} }
+  for i, part in ipairs(options.discovery.parts) do
+    registrar.parts[i] = new_part(part, options)
+  end
+  return registrar
+end
+
+local function push(registrar, change)
+  for _, part in ipairs(registrar.parts) do part.queue:push(change) end
 end
 
 --- Tells it that an instance changed. Never waits.
@@ -32,47 +49,47 @@ function M.changed(registrar, i)
   local gone = not running or i.health == "failing"
   local service = i.service
   if service.external or service.embedded or service.oneshot then return end
-  if up then registrar.queue:push({ id = i.id, record = record_of(registrar.node, i) })
-  elseif gone then registrar.queue:push({ id = i.id, service = service.name }) end
+  if up then push(registrar, { id = i.id, record = record_of(registrar.node, i) })
+  elseif gone then push(registrar, { id = i.id }) end
 end
 
-local function report(registrar, message, fields)
-  fields.type, fields.reason = "discovery", message
-  events.add(registrar.log, fields)
+-- ---- one backend ----
+
+local function report(part, message, fields)
+  fields.type, fields.reason, fields.backend = "discovery", message, part.name
+  events.add(part.log, fields)
 end
 
---- Tells of a failure once, however often it is tried again. Returns false.
-local function failed(registrar, id, doing, err)
-  local message = ("Cannot %s discovery backend %s: %s"):format(doing, registrar.name, err)
-  if message ~= registrar.last_error then
-    report(registrar, message, { instance = id, failed = true })
+--- Tells of a failure once, however often it is tried again. Returns false, and whether there is a
+-- point in trying others.
+local function failed(part, id, doing, err, code)
+  code = code or "failed"
+  if not part.told[code] then
+    part.told[code] = true
+    report(part, OF_RECORD[code] and err or discovery.failure(doing, part.name, err),
+      { instance = id, failed = true })
   end
-  registrar.last_error = message
-  return false
+  return false, OF_RECORD[code] == true
 end
 
 local function same(a, b) return core.json.encode(a) == core.json.encode(b) end
 
---- One try to make the backend hold what is wanted for `id`. Returns true when it does.
-local function apply(registrar, id)
-  local want, have = registrar.wanted[id], registrar.registered[id]
-  local ok, err
+--- One try to make the backend hold what is wanted for `id`. Returns true when it does, else what
+-- failed() does.
+local function apply(part, id)
+  local want, have = part.wanted[id], part.registered[id]
   if want and not (have and same(want, have)) then
-    ok, err = registrar.backend:register(want, registrar.ttl)
-    if ok then
-      registrar.registered[id] = want
-      report(registrar, "registered", { service = want.service, instance = id })
-    end
+    local ok, err, code = part.backend:register(want, part.ttl)
+    if not ok then return failed(part, id, "register with", err, code) end
+    part.registered[id] = want
+    report(part, "registered", { service = want.service, instance = id })
   elseif have and not want then
-    ok, err = registrar.backend:deregister(have.service, id)
-    if ok then
-      registrar.registered[id] = nil
-      report(registrar, "deregistered", { service = have.service, instance = id })
-    end
-  else
-    return true
+    local ok, err, code = part.backend:deregister(have.service, id)
+    if not ok then return failed(part, id, "deregister from", err, code) end
+    part.registered[id] = nil
+    report(part, "deregistered", { service = have.service, instance = id })
   end
-  return ok or failed(registrar, id, want and "register with" or "deregister from", err)
+  return true
 end
 
 local function ids_of(...)
@@ -83,69 +100,87 @@ local function ids_of(...)
   return list
 end
 
---- Renews every record; one that the backend has no more is registered again. False if some could
--- not be renewed.
-local function renew_all(registrar)
-  local good = true
-  for _, id in ipairs(ids_of(registrar.registered)) do
-    local ok, err, code = registrar.backend:renew(registrar.registered[id].service, id)
-    if not ok and code == "not_found" then
-      registrar.registered[id] = nil
-    elseif not ok then
-      good = failed(registrar, id, "renew the records of", err)
-    end
+--- Renews one record; one that the backend has no more is registered again.
+local function renew(part, id)
+  local have = part.registered[id]
+  if not have then return true end
+  local ok, err, code = part.backend:renew(have.service, id)
+  if ok then return true end
+  if code == "not_found" then
+    part.registered[id] = nil
+    return true
   end
-  return good
+  return failed(part, id, "renew the records of", err, code)
 end
 
-local function apply_all(registrar)
+--- Does something for each id, until the backend is found to be away. False if some of it failed.
+local function each(part, ids, fn)
   local good = true
-  for _, id in ipairs(ids_of(registrar.wanted, registrar.registered)) do
-    good = apply(registrar, id) and good
+  for _, id in ipairs(ids) do
+    local ok, others = fn(part, id)
+    good = good and ok
+    if not ok and not others then return false end
   end
   return good
 end
 
 --- One round: renews what is due, then makes the backend hold what is wanted. What failed is tried
 -- again after a pause.
-local function round(registrar, every)
+local function round(part, every)
   local renewed = true
-  if core.time.monotonic() >= registrar.renew_at then
-    renewed = renew_all(registrar)
-    if renewed then registrar.renew_at = core.time.monotonic() + every end
+  if core.time.monotonic() >= part.renew_at then
+    renewed = each(part, ids_of(part.registered), renew)
+    if renewed then part.renew_at = core.time.monotonic() + every * (0.9 + math.random() / 5) end
   end
-  local good = apply_all(registrar) and renewed
-  if good and registrar.last_error then
-    report(registrar, ("discovery backend %s works again"):format(registrar.name), {})
-    registrar.last_error = nil
+  local good = each(part, ids_of(part.wanted, part.registered), apply) and renewed
+  if good and next(part.told) then
+    report(part, ("discovery backend %s works again"):format(part.name), {})
+    part.told = {}
   end
-  registrar.failures = good and 0 or registrar.failures + 1
+  part.failures = good and 0 or part.failures + 1
 end
 
-local function pause(registrar)
-  if registrar.failures == 0 then
-    return math.max(registrar.renew_at - core.time.monotonic(), 0)
+local function pause(part)
+  if part.failures == 0 then
+    return math.max(part.renew_at - core.time.monotonic(), 0)
   end
-  local longest = math.min(RETRY_LONGEST, registrar.ttl / 4)
-  local backoff = math.min(longest, RETRY_FIRST * 2 ^ math.min(registrar.failures - 1, 10))
+  local longest = math.min(RETRY_LONGEST, part.ttl / 4)
+  local backoff = math.min(longest, RETRY_FIRST * 2 ^ math.min(part.failures - 1, 10))
   return backoff * (0.75 + math.random() / 2)
 end
 
+local function run_part(part)
+  local every = part.ttl / 3
+  part.renew_at = core.time.monotonic() + every
+  while true do
+    local change = part.queue:pop(pause(part))
+    if change and change.close then break end
+    if change then part.wanted[change.id] = change.record end
+    if #part.queue == 0 then round(part, every) end
+  end
+  part.wanted = {}
+  each(part, ids_of(part.registered), apply)
+end
+
+-- ---- all of them ----
+
 --- Runs until close(). Waits.
 function M.run(registrar)
-  local every = registrar.ttl / 3
-  registrar.renew_at = core.time.monotonic() + every
-  while true do
-    local change = registrar.queue:pop(pause(registrar))
-    if change and change.close then break end
-    if change then registrar.wanted[change.id] = change.record end
-    if #registrar.queue == 0 then round(registrar, every) end
+  local tasks = {}
+  local _ <close> = setmetatable({}, { __close = function()
+    for _, running in ipairs(tasks) do running:cancel() end
+  end })
+  for i, part in ipairs(registrar.parts) do tasks[i] = core.task.spawn(run_part, part) end
+  for i, running in ipairs(tasks) do
+    local _, err, code = running:join()
+    if code == "failed" then
+      core.log.error(("registering with discovery backend %s failed: %s"):format(
+        registrar.parts[i].name, err))
+    end
   end
-  registrar.wanted = {}
-  apply_all(registrar)
 end
 
 --- Asks it to deregister everything and end; join its task to wait for that.
-function M.close(registrar) registrar.queue:push({ close = true }) end
+function M.close(registrar) push(registrar, { close = true }) end
 
 return M

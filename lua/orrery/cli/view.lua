@@ -47,11 +47,23 @@ local function assemble(stack, known)
   return {by_service = by_service}
 end
 
+--- What discovery knows of services of other stacks. It is opened when one is named.
+local function discovery_of(stack)
+  local lazy = {}
+  function lazy.known(_, name)
+    local discovery <close> = require("orrery.discovery").open(stack)
+    return discovery and discovery:known(name)
+  end
+  return lazy
+end
+
 --- {by_service = {pds = {instances}}}, by the agent if one runs.
 function M.of(stack)
   local client = require("orrery.client").connect(stack)
   local state = client and client:state()
-  return assemble(stack, state and from_agent(state) or from_state_folder(stack))
+  local view = assemble(stack, state and from_agent(state) or from_state_folder(stack))
+  view.discovery = discovery_of(stack)
+  return view
 end
 
 --- A secret is revealed only if it exists already: looking generates nothing.
@@ -67,7 +79,7 @@ end
 
 --- The render context of one instance of the view.
 function M.context(stack, view, i, secrets)
-  return require("orrery.context").of(stack, view, i, view.backend, secrets)
+  return require("orrery.context").of(stack, view, i, view.discovery, secrets)
 end
 
 --- A template's error starts with its place, which is shown anyway.

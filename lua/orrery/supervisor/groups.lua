@@ -1,7 +1,7 @@
 --- groups -- discovered groups: dependencies on whoever discovery knows, such as
 -- { name = "relay", discover = true, min = 2, tag = "eu" }.
 --
--- One task for each name follows the stack's backend and tells the supervisor what it answers. An
+-- One task for each name watches it in discovery and tells the supervisor what it answers. An
 -- answer that came stands until the next one: while discovery does not answer, nobody is taken
 -- to be gone.
 local core = require "orrery.core"
@@ -10,9 +10,7 @@ local suggest = require "orrery.suggest"
 
 local M = {}
 
-local LOOK = 60                      -- seconds that one look waits for a change
-local RETRY = { first = 0.5, max = 15, jitter = 0.25 }
-local SHOWN = 8                      -- members that a sentence names
+local SHOWN = 8 -- members that a sentence names
 
 -- ---- what counts; pure ----
 
@@ -66,20 +64,15 @@ end
 
 -- ---- following ----
 
---- Pushes every answer as {group = name, records | problem}. Waits; ends with the backend.
-local function follow(queue, backend, name)
-  local cursor, failures = nil, 0
+--- Pushes every answer as {group = name, records, problem}. Waits; ends with the discovery.
+local function follow(queue, discovery, name)
+  local watch <close> = discovery:watch(name)
   while true do
-    local records, more, code = backend:lookup(name, cursor, LOOK)
+    local records, info, code = watch:next()
     if code == "closed" then return end
-    queue:push({ group = name, records = records, problem = not records and more or nil })
-    if records then
-      cursor, failures = more, 0
-    else
-      cursor = nil -- it lists everything again
-      core.time.sleep(core.check.backoff(RETRY, failures, math.random()))
-      failures = failures + 1
-    end
+    local problem = info
+    if records then problem = info.error end
+    queue:push({ group = name, records = records, problem = problem })
   end
 end
 
@@ -104,9 +97,9 @@ function M.update(sup)
   end
   for _, name in ipairs(suggest.names(wanted)) do
     if not sup.groups[name] then
-      local follower = sup.backend and core.task.spawn(follow, sup.queue, sup.backend, name)
+      local follower = sup.discovery and core.task.spawn(follow, sup.queue, sup.discovery, name)
       sup.groups[name] = { follower = follower, since = core.time.now(),
-        problem = not sup.backend and "there is no discovery backend" or nil }
+        problem = not sup.discovery and "there is no discovery backend" or nil }
     end
   end
 end

@@ -19,7 +19,7 @@ local writer = require "orrery.supervisor.writer"
 local M = {}
 
 --- Makes a supervisor. `options`: stack, plan (plan.build), driver, log (events),
--- on_change(instance) called when a state or health changed (it must not wait). `sup.backend`,
+-- on_change(instance) called when a state or health changed (it must not wait). `sup.discovery`,
 -- where discovered groups are looked up, may be set until run().
 function M.new(options)
   local sup = {
