@@ -91,6 +91,7 @@ static void register_now(uv_timer_t *timer)
                                                     .path = "/v1/agent/service/register",
                                                     .query = "replace-existing-checks=true",
                                                     .body = op->more,
+                                                    .expects = CONSUL_NOTHING,
                                                     .local = true},
                           registered, op);
 }
@@ -137,8 +138,9 @@ static char *path_of(const struct consul_op *op, const char *before)
 
 static bool is_unknown_check(const struct consul_reply *reply)
 {
-    return (reply->status == 500 && strstr(reply->body, "does not have associated TTL")) ||
-           (reply->status == 404 && strstr(reply->body, "Unknown check"));
+    return (reply->status == 500 || reply->status == 404) &&
+           (strstr(reply->body, "does not have associated TTL") ||
+            strstr(reply->body, "Unknown check"));
 }
 
 static void renewed(void *data, const struct consul_reply *reply, const struct err *err)
@@ -158,9 +160,11 @@ static void renewed(void *data, const struct consul_reply *reply, const struct e
 static void start_renew(struct consul_op *op)
 {
     char *path = path_of(op, "/v1/agent/check/pass/service:");
-    op->call = consul_ask(op->consul,
-                          &(struct consul_question){.method = "PUT", .path = path, .local = true},
-                          renewed, op);
+    op->call =
+        consul_ask(op->consul,
+                   &(struct consul_question){
+                       .method = "PUT", .path = path, .expects = CONSUL_NOTHING, .local = true},
+                   renewed, op);
     free(path);
 }
 
@@ -189,9 +193,11 @@ static void start_deregister(struct consul_op *op)
 {
     char *path = path_of(op, "/v1/agent/service/deregister/");
     tell_former_agents(op->consul, path);
-    op->call = consul_ask(op->consul,
-                          &(struct consul_question){.method = "PUT", .path = path, .local = true},
-                          deregistered, op);
+    op->call =
+        consul_ask(op->consul,
+                   &(struct consul_question){
+                       .method = "PUT", .path = path, .expects = CONSUL_NOTHING, .local = true},
+                   deregistered, op);
     free(path);
 }
 

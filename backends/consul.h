@@ -48,7 +48,7 @@ int consul_read_token(const struct consul *c, char **ret_token, struct err *err)
 
 /* ---- asking ---- */
 
-enum consul_json { CONSUL_ANY, CONSUL_OBJECT, CONSUL_ARRAY };
+enum consul_body { CONSUL_ANY, CONSUL_NOTHING, CONSUL_OBJECT, CONSUL_ARRAY };
 
 /* Copied. */
 struct consul_question {
@@ -57,7 +57,7 @@ struct consul_question {
     const char *query;  /* NULL: none; escaped, without "?" */
     const char *body;   /* NULL: none */
     uint64_t wait_ms;   /* how long Consul may let it wait; it is then asked of one address only */
-    enum consul_json expects; /* of a success */
+    enum consul_body expects; /* of a success */
     bool local;               /* it concerns the agent, so no datacenter is named */
     bool read;                /* may be asked of one server, where stale reads are wanted */
     bool last_known;          /* where the cluster has no leader, what one server knows will do */

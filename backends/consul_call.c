@@ -220,6 +220,8 @@ static bool is_expected(const struct consul_call *call, const struct consul_repl
 {
     if (call->of.expects == CONSUL_ANY || (reply->status != 200 && reply->status != 409))
         return true;
+    if (call->of.expects == CONSUL_NOTHING)
+        return reply->body_len == 0;
     return call->of.expects == CONSUL_OBJECT ? json_is_object(reply->json)
                                              : json_is_array(reply->json);
 }
@@ -227,7 +229,7 @@ static bool is_expected(const struct consul_call *call, const struct consul_repl
 static void not_understood(struct consul_call *call, const struct consul_reply *reply)
 {
     struct err err = {0};
-    consul_fail("bad_reply", reply, "its answer is not the JSON that was expected",
+    consul_fail("bad_reply", reply, "its answer is not what was expected",
                 "; is this the HTTP port of a Consul agent?", &err);
     add_failure(call, &err);
     err_clear(&err);
@@ -272,7 +274,7 @@ static void answered(void *data, const struct http_response *response, const str
         return;
     }
     json_t *json = NULL;
-    if (call->of.expects != CONSUL_ANY)
+    if (call->of.expects == CONSUL_OBJECT || call->of.expects == CONSUL_ARRAY)
         json = json_loadb(response->body, response->body_len, JSON_ALLOW_NUL, NULL);
     struct consul_reply reply = {.address = address_of(call)->shown,
                                  .status = response->status,
