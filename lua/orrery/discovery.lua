@@ -163,11 +163,28 @@ local function from_first(self, doing, ask)
   return table.unpack(first, 1, 3)
 end
 
+--- A backend that cannot watch is asked again each interval until its answer, which is its own
+-- cursor, has changed.
+local function poll(self, handle, service, cursor, timeout)
+  local deadline = core.time.monotonic() + (timeout or 60)
+  while true do
+    local records, message, code = handle:lookup(service)
+    if not records then return nil, message, code end
+    local text = core.json.encode(records, { lossy = true })
+    local left = deadline - core.time.monotonic()
+    if text ~= cursor or left <= 0 then return records, text end
+    core.time.sleep(math.min(left, self.watches.interval))
+  end
+end
+
 --- As a backend's. The cursor tells whose answer it is: when a backend before that one answers
 -- again, its answer is a new one.
 function class:lookup(service, cursor, timeout)
   local owner, rest = (cursor or ""):match("^(%d+)|(.*)$")
   local function ask(handle, i)
+    if not handle.capabilities.watch then
+      return poll(self, handle, service, tostring(i) == owner and rest, timeout)
+    end
     if tostring(i) == owner then return handle:lookup(service, rest, timeout) end
     return handle:lookup(service)
   end

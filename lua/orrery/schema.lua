@@ -2,7 +2,8 @@
 -- reads it, and so do `schema`, `config` and the documentation.
 --
 -- A node: {type, doc} and, by type,
---   string   enum, later (values a later version will know), pattern + says, secret (may be one)
+--   string   enum, later (values a later version will know), pattern + says, secret (may be one),
+--            private (is one, however it is written)
 --   number, integer, seconds   min, max, above (exclusive)
 --   boolean, any, mode (octal text -> integer), signal, function (in Lua stacks)
 --   list     of
@@ -351,7 +352,7 @@ M.discovery = node("object", "where instances are registered and looked up", {
     consulAddress = several("consul: host:port or URL of an agent or server, or several",
       "127.0.0.1:8500"),
     consulDatacenter = text("consul: the datacenter (the agent's own)"),
-    consulToken = text("consul: the ACL token", { secret = true }),
+    consulToken = text("consul: the ACL token", { secret = true, private = true }),
     consulTokenFile = text("consul: the file of the ACL token"),
     consulEnableTLS = flag("consul: HTTPS"),
     consulCaFile = text("consul: the authority that signed the servers' certificates"),
@@ -363,7 +364,7 @@ M.discovery = node("object", "where instances are registered and looked up", {
     etcdKeyPrefix = text("etcd: where the records are", { default = "/atproto/services",
       pattern = "^/", says = 'begin it with "/"' }),
     etcdUser = text("etcd: the user"),
-    etcdPassword = text("etcd: the user's password", { secret = true }),
+    etcdPassword = text("etcd: the user's password", { secret = true, private = true }),
     etcdPasswordFile = text("etcd: the file of the password"),
     etcdEnableTLS = flag("etcd: HTTPS"),
     etcdCaFile = text("etcd: the authority that signed the members' certificates"),

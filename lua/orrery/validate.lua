@@ -91,7 +91,7 @@ function readers.string(ctx, node, value, path)
   if rule and not fits(rule, value) then
     return add(ctx, path, '"%s" is not valid: %s', value, rule.says)
   end
-  return value
+  return node.private and secret.of(value) or value
 end
 
 local function in_range(ctx, node, value, path)

@@ -220,6 +220,41 @@ describe("a watch", function()
     local began = time.monotonic()
     reach(watch, function(records) return records[1].port == 3 end)
     assert.is_true(time.monotonic() - began > 1.5)
+    local _, cursor = found:lookup "pds"
+    began = time.monotonic()
+    local records = found:lookup("pds", cursor, 30)
+    assert.is_true(records[1].port >= 5 and time.monotonic() - began < 0.9, "another at once")
+  end)
+
+  it("keeps the last answer while a file cannot be read", function()
+    local found <close> = assert(discovery.open { backend = "file", filePath = dir })
+    support.write(dir .. "/pds.json", '{"address": "10.0.0.1", "port": 1}')
+    local watch <close> = found:watch "pds"
+    reach(watch, count(1))
+    support.write(dir .. "/pds.json", '{"address": "10.0.0.1" "port": 1}')
+    local records, info = reach(watch, is_stale)
+    assert.equal("10.0.0.1", records[1].address)
+    assert.matches("pds.json:1:%d+: .*mend or remove", info.error)
+    support.write(dir .. "/pds.json", '{"address": "10.0.0.2", "port": 1}')
+    records = reach(watch, is_fresh)
+    assert.equal("10.0.0.2", records[1].address)
+  end)
+
+  it("makes a lookup wait over a backend that cannot watch", function()
+    support.write(dir .. "/still.lua", [[return { open = function(ctx)
+      local since = ctx.time.monotonic()
+      return { lookup = function(_, service)
+        local port = ctx.time.monotonic() - since > 1.5 and 2 or 1
+        return { { service = service, address = "10.0.0.1", port = port } }
+      end }
+    end }]])
+    local found <close> = assert(discovery.open({ backend = "./still.lua",
+      healthCheckInterval = 1 }, { dir = dir }))
+    local records, cursor = found:lookup "pds"
+    assert.equal(1, records[1].port)
+    records, cursor = found:lookup("pds", cursor, 30)
+    assert.equal(2, records[1].port)
+    assert.equal(cursor, select(2, found:lookup("pds", cursor, 0.1)))
   end)
 end)
 

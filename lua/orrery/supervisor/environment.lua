@@ -1,5 +1,6 @@
 --- environment -- what a child process gets: a clean environment, and the user it runs as.
 local core = require "orrery.core"
+local fields = require "orrery.scope.fields"
 local formats = require "orrery.formats"
 local package_of = require "orrery.package"
 local places = require "orrery.places"
@@ -86,13 +87,23 @@ local function add_records(env, names, name, records)
   return true
 end
 
+--- The records with the one first that `names` stays with: the address is that of the url.
+local function chosen_first(names, name, records)
+  local chosen = fields.choose(names, name)
+  local list = { chosen }
+  for _, record in ipairs(records) do
+    if not chosen or record.id ~= chosen.id then list[#list + 1] = record end
+  end
+  return list
+end
+
 local function add_dependencies(env, service, context)
   local own = {}
   for key, value in pairs(context) do own[key] = value end
   own.service = service.name
   local names = scope.new(own)
   for name in pairs(service.dependencies) do
-    local records = context.lookup(name)
+    local records = chosen_first(names, name, context.lookup(name))
     if records[1] then
       local ok, err = add_records(env, names, name, records)
       if not ok then return nil, err end
