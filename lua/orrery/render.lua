@@ -3,6 +3,7 @@
 --- Every problem is found before anything is returned: {path, message, pending}. A problem is
 --- pending when a value is declared but not known yet, so that trying again later may help.
 local files = require "orrery.render.files"
+local output = require "orrery.render.output"
 local scope = require "orrery.scope"
 local secret = require "orrery.secret"
 local template = require "orrery.template"
@@ -208,35 +209,44 @@ function M.service(stack, name, context)
   return result
 end
 
---- The files of a service, rendered and checked against their formats: a list of {path, text,
---- secret, mode, owner, reload, check, later}, sorted by path | nil, problems. May wait for
---- secrets.
-function M.files(stack, name, context)
+local function note_uses(into, uses)
+  for name in pairs(uses or {}) do into[name] = true end
+end
+
+--- The files of a service, rendered and checked against their formats: a list as files.render()
+--- makes them, sorted by path | nil, problems, and the set of services that they ask for. `only`
+--- (a set of paths) leaves out the others. May wait for secrets.
+function M.files(stack, name, context, only)
   local r, unknown = new(stack, name, context)
   if not r then return nil, unknown end
   check_variables(r)
-  local list = {}
+  local list, uses = {}, {}
   for key, config in pairs(r.service.config or {}) do
-    local path = ("services.%s.config[%q]"):format(name, key)
-    local file, problems = files.render(r, key, config, path)
-    for _, problem in ipairs(problems or {}) do add(r, problem.path or path, problem) end
-    list[#list + 1] = file
+    if not only or only[files.path_of(r, key)] then
+      local path = ("services.%s.config[%q]"):format(name, key)
+      local file, problems, asked = files.render(r, key, config, path)
+      for _, problem in ipairs(problems or {}) do add(r, problem.path or path, problem) end
+      note_uses(uses, file and file.uses or asked)
+      list[#list + 1] = file
+    end
   end
-  if #r.problems > 0 then return nil, sorted(r.problems) end
+  if #r.problems > 0 then return nil, sorted(r.problems), uses end
   table.sort(list, function(a, b) return a.path < b.path end)
   return list
 end
 
 --- Writes files as files() gave them: those that differ, each atomically, after its check command.
---- Returns {changed = {paths}} | nil, problems; the files before the first problem are written.
+--- Returns {changed = {paths}, before = {path = the text before}} | nil, problems; the files before
+--- the first problem are written. Waits.
 function M.write(list)
-  local changed = {}
+  local changed, before = {}, {}
   for _, file in ipairs(list) do
-    local ok, message = files.write(file)
-    if ok == nil then return nil, {{path = file.path, message = message, pending = false}} end
-    if ok then changed[#changed + 1] = file.path end
+    local wrote, text = output.write(file)
+    if wrote == nil then return nil, {{path = file.path, message = text, pending = false}} end
+    if wrote then changed[#changed + 1] = file.path end
+    before[file.path] = text
   end
-  return {changed = changed}
+  return {changed = changed, before = before}
 end
 
 --- Whether a list of problems is only waiting for values.

@@ -203,7 +203,6 @@ local RELOAD_OBJECT = node("object", "how a changed file is taken up", { fields 
 } })
 
 M.config = node("object", "a file that is rendered for a service", {
-  later = later("wait backups minInstances maxDrop"),
   fields = {
     enable = ENABLE,
     template = text("the text of the template"),
@@ -217,6 +216,17 @@ M.config = node("object", "a file that is rendered for a service", {
     reload = node("either", "how a changed file is taken up", {
       of = { enum({ "restart", "none" }, "restart the service, or do nothing"), RELOAD_OBJECT },
       expects = '"restart", "none", {signal = ...} or {command = ...}' }),
+    wait = node("either", "seconds of quiet after a change before it is written again, and the " ..
+      "most after the first one ({0.1, 1}); 0: at once", {
+      of = { node("number", "seconds of quiet", { min = 0, max = 3600 }),
+        list(node("number", "seconds", { min = 0, max = 3600 }), "quiet, and the most",
+          { nonempty = true }) },
+      expects = "seconds, or a list of two" }),
+    backups = integer("how many earlier files are kept beside it, as .bak, .bak.2 ... (1)", 0, 100),
+    minInstances = integer("it waits for so many of each service whose instances it lists", 0,
+      10000),
+    maxDrop = node("number", "the most of the instances it lists that may go at once: a number, " ..
+      "or below 1 a share", { above = 0, max = 10000 }),
   },
 })
 

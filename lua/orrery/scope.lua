@@ -27,14 +27,15 @@ local function only_known(value) return secret.reveal(value) end
 --- (its id), port, ports, address, dirs {data, config, logs, package}, variables (declarations of
 --- one file, which join the service's), lookup(name) -> records, reveal(secret, service, variable)
 --- -> text | nil, message (may wait), chosen (a table to keep from one rendering to the next, so
---- that a service stays with the instance it was given).
+--- that a service stays with the instance it was given), listed (a table that gets the number of
+--- instances of each service whose instances were asked for).
 function M.new(context)
   local stack = context.stack
   local self = {
     stack = stack, name = context.service, service = stack.services[context.service] or {},
     instance = context.instance, port = context.port, address = context.address,
     ports = context.ports, dirs = context.dirs, record = context.record,
-    extra = context.variables or {},
+    extra = context.variables or {}, listed = context.listed,
     lookup = context.lookup or no_records, reveal_secret = context.reveal or only_known,
     chosen = context.chosen or {}, chain = context.chain or {}, known = {},
   }
@@ -46,7 +47,8 @@ end
 function scope:of(name, record)
   return M.new {
     stack = self.stack, service = name, record = record, port = record and record.port,
-    address = record and record.address, lookup = self.lookup, reveal = self.reveal_secret,
+    address = record and record.address, lookup = self.lookup, listed = self.listed,
+    reveal = self.reveal_secret,
     chosen = self.chosen, chain = self.chain,
   }
 end
@@ -225,7 +227,9 @@ local function service_names(self)
   return names
 end
 
+-- A template alone has no stack that could say which services there are (`any_service`).
 local function known_service(self, name)
+  if self.stack.any_service and type(name) == "string" then return true end
   if self.stack.services[name] or (self.service.dependencies or {})[name] then return true end
   return #self.lookup(name) > 0
 end
@@ -248,6 +252,7 @@ function roots.services(self)
   return root_view("services", function(name)
     if not known_service(self, name) then return unknown_service(self, name) end
     local records, list = {table.unpack(self.lookup(name))}, {}
+    if self.listed then self.listed[name] = #records end
     table.sort(records, by_id)
     for i, record in ipairs(records) do list[i] = fields.view(self, name, record) end
     if #list == 0 and fields.is_static(self, name) then list[1] = fields.view(self, name, nil) end

@@ -296,7 +296,7 @@ local function accepts(ctx, node, value)
   if node.type == "string" then
     return kind == "string" and (not node.enum or one_of(node, value))
       and (not node.pattern or value:find(node.pattern) ~= nil)
-  elseif node.type == "integer" then
+  elseif node.type == "integer" or node.type == "number" then
     return kind == "number" or (ctx.coerce and tonumber(value) ~= nil)
   elseif node.type == "function" then
     return kind == "function"

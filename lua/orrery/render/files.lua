@@ -1,4 +1,4 @@
---- files -- one configuration file: rendered, checked against its format, written atomically.
+--- files -- one configuration file: rendered, and checked against its format. output.lua writes it.
 local core = require "orrery.core"
 local formats = require "orrery.formats"
 local places = require "orrery.places"
@@ -9,8 +9,8 @@ local values = require "orrery.template.values"
 
 local M = {}
 
-local MODE, SECRET_MODE, FOLDER_MODE = 416, 384, 488 -- 0640, 0600, 0750
-local CHECK_TIMEOUT = 30
+local MODE, SECRET_MODE = 416, 384 -- 0640, 0600
+local WAIT = { 0.1, 1 } -- seconds
 local MAX_TEMPLATE = 1024 * 1024
 
 local function failed(path, message, more)
@@ -33,7 +33,8 @@ local function owner_of(r, config)
   return core.process.lookup_user(user) and user or nil
 end
 
-local function absolute(r, key)
+--- Where the file `key` of a service lies.
+function M.path_of(r, key)
   if key:sub(1, 1) == "/" then return key end
   return ("%s/%s"):format((r.context.dirs or r.service.dirs).config, key)
 end
@@ -102,13 +103,18 @@ local function render_data(own, config, path, format, format_name)
   return {text = text, secret = is_secret}
 end
 
--- A scope with the variables of this file; the check's command knows the file as ${file}.
+-- The scope of one file: it has the file's own variables, and notes which services were asked for
+-- (`uses`), and how many instances of each were listed.
 local function scope_of(r, config)
-  if not next(config.variables or {}) then return r.scope end
-  local context = {}
+  local context, file = {}, {uses = {}, listed = {}}
   for key, value in pairs(r.context) do context[key] = value end
-  context.variables = config.variables
-  return scope.new(context)
+  context.variables, context.listed = config.variables, file.listed
+  local lookup = r.context.lookup
+  function context.lookup(name)
+    file.uses[name] = true
+    return lookup and lookup(name) or {}
+  end
+  return scope.new(context), file
 end
 
 -- `${file}` beside the names that a command may use otherwise.
@@ -152,72 +158,40 @@ end
 --- The user whose files a service's are, and whom its checks act for; nil for our own.
 function M.user_of(r) return owner_of(r, {}) end
 
---- Renders the file `key` of a service: {path, text, secret, mode, owner, format, check, reload,
---- later} | nil, problems.
+-- How long to wait for further changes: {least after the last one, most after the first}.
+local function wait_of(wait)
+  if wait == nil then return WAIT end
+  if type(wait) == "number" then return {wait, wait * 4} end
+  return {wait[1], math.max(wait[2] or wait[1] * 4, wait[1])}
+end
+
+local function describe(r, file, key, config, format_name)
+  file.path, file.format, file.owner = M.path_of(r, key), format_name, owner_of(r, config)
+  file.mode = file.secret and SECRET_MODE or config.mode or MODE
+  -- What lies elsewhere is somebody's: their owner and mode stay, unless the stack says otherwise.
+  file.keep_mode = key:sub(1, 1) == "/" and not config.mode and not file.secret
+  file.keep_owner = key:sub(1, 1) == "/" and not config.owner
+  file.wait, file.backups = wait_of(config.wait), config.backups or 1
+  file.min_instances, file.max_drop = config.minInstances, config.maxDrop
+end
+
+--- Renders the file `key` of a service | nil, problems, uses. It is {path, text, secret, mode,
+--- owner, keep_mode, keep_owner, format, check, reload, later (a list), uses (a set of services),
+--- listed ({service = instances}), wait ({min, max}), backups, min_instances, max_drop}.
 function M.render(r, key, config, path)
   local format, format_name = format_of(r, key, config)
   if format == false then return failed(path .. ".format", format_name) end
-  local own = scope_of(r, config)
+  local own, noted = scope_of(r, config)
   local file, problems
   if config.data ~= nil then
     file, problems = render_data(own, config, path, format, format_name)
   else
     file, problems = render_template(r, own, config, path, format, format_name)
   end
-  if not file then return nil, problems end
-  file.path, file.format, file.owner = absolute(r, key), format_name, owner_of(r, config)
-  file.mode = file.secret and SECRET_MODE or config.mode or MODE
+  if not file then return nil, problems, noted.uses end
+  file.uses, file.listed = noted.uses, noted.listed
+  describe(r, file, key, config, format_name)
   return add_commands(file, own, config, path)
-end
-
--- ---- writing ----
-
-local function is_same(file)
-  local stat = core.file.stat(file.path)
-  if not stat or stat.type ~= "file" or stat.mode & 511 ~= file.mode then return false end
-  if file.owner then
-    local user = core.process.lookup_user(file.owner)
-    if not user or user.uid ~= stat.uid then return false end
-  end
-  return core.file.read(file.path) == file.text
-end
-
-local function run_check(file)
-  local result, message = core.process.run {argv = file.check, timeout = CHECK_TIMEOUT}
-  if not result then return nil, "its check could not be run: " .. message end
-  if result.code == 0 then return true end
-  local said = file.secret and "its output is not shown, since the file has secrets"
-    or (result.stderr ~= "" and result.stderr or result.stdout):sub(-500)
-  return nil, ("its check %s refuses it (%s), so the old file stays: %s"):format(file.check[1],
-    result.timedOut and "timed out" or "exit code " .. tostring(result.code), said)
-end
-
-local function checked(file)
-  if not file.check then return true end
-  local options = {mode = file.mode, owner = file.owner}
-  local ok, message = core.file.write(file.candidate, file.text, options)
-  if not ok then return nil, message end
-  ok, message = run_check(file)
-  core.file.remove(file.candidate)
-  return ok, message
-end
-
-local function make_folder(file)
-  local folder = file.path:match("^(.+)/[^/]*$")
-  if not folder or core.file.stat(folder) then return true end
-  return core.file.mkdir(folder, FOLDER_MODE, {owner = file.owner})
-end
-
---- Writes one file if it differs: true, or false if it was the same | nil, message.
-function M.write(file)
-  if is_same(file) then return false end
-  local ok, message = make_folder(file)
-  if ok then ok, message = checked(file) end
-  if not ok then return nil, message end
-  ok, message = core.file.write(file.path, file.text,
-    {mode = file.mode, owner = file.owner, sync = true})
-  if not ok then return nil, message end
-  return true
 end
 
 return M

@@ -1,0 +1,103 @@
+--- output -- a rendered file on the disk: only when it differs, checked before the swap, the one
+-- before kept beside it.
+local core = require "orrery.core"
+
+local M = {}
+
+local FOLDER_MODE = 488 -- 0750
+local CHECK_TIMEOUT = 30
+local PERMISSIONS = 511
+
+--- What is there: {text, mode, uid} of the file; nil if there is none that we could read.
+local function current(path)
+  local stat = core.file.stat(path)
+  if not stat or stat.type ~= "file" then return nil end
+  local text = core.file.read(path)
+  return text and { text = text, mode = stat.mode & PERMISSIONS, uid = stat.uid,
+    gid = stat.gid }
+end
+
+local function owned_by(user, uid)
+  local found = core.process.lookup_user(user)
+  return found ~= nil and found.uid == uid
+end
+
+local function is_same(file, old)
+  if not old or old.text ~= file.text then return false end
+  if old.mode ~= file.mode and not file.keep_mode then return false end
+  return file.keep_owner or not file.owner or owned_by(file.owner, old.uid)
+end
+
+local function run_check(file)
+  local result, message = core.process.run { argv = file.check, timeout = CHECK_TIMEOUT }
+  if not result then return nil, "its check could not be run: " .. message end
+  if result.code == 0 then return true end
+  local said = file.secret and "its output is not shown, since the file has secrets"
+    or (result.stderr ~= "" and result.stderr or result.stdout):sub(-500)
+  return nil, ("its check %s refuses it (%s), so the old file stays: %s"):format(file.check[1],
+    result.timedOut and "timed out" or "exit code " .. tostring(result.code), said)
+end
+
+local function checked(file, options)
+  if not file.check then return true end
+  local ok, message = core.file.write(file.candidate, file.text, options)
+  if not ok then return nil, message end
+  ok, message = run_check(file)
+  core.file.remove(file.candidate)
+  return ok, message
+end
+
+local function make_folder(file)
+  local folder = file.path:match("^(.+)/[^/]*$")
+  if not folder or core.file.stat(folder) then return true end
+  return core.file.mkdir(folder, FOLDER_MODE, { owner = file.owner })
+end
+
+--- The name of the n-th backup; the first is the newest.
+local function backup_path(path, n)
+  return n == 1 and path .. ".bak" or ("%s.bak.%d"):format(path, n)
+end
+
+--- Keeps what was there, and moves the older ones on.
+local function back_up(file, old, options)
+  for n = file.backups - 1, 1, -1 do
+    if core.file.stat(backup_path(file.path, n)) then
+      core.file.rename(backup_path(file.path, n), backup_path(file.path, n + 1))
+    end
+  end
+  return core.file.write(backup_path(file.path, 1), old.text, options)
+end
+
+--- Mode and owner of what is to be written: of an old file that is somebody else's, its own.
+local function options_of(file, old)
+  local options = { mode = file.mode, owner = file.owner }
+  if old and file.keep_mode then options.mode = old.mode end
+  if old and file.keep_owner and file.owner then
+    options.owner = ("%d:%d"):format(old.uid, old.gid)
+  end
+  return options
+end
+
+local function replace(file, old)
+  local options = options_of(file, old)
+  local ok, message = make_folder(file)
+  if ok then ok, message = checked(file, options) end
+  if ok and old and old.text ~= file.text and (file.backups or 0) > 0 then
+    ok, message = back_up(file, old, options)
+  end
+  if not ok then return nil, message end
+  options.sync = true
+  return core.file.write(file.path, file.text, options)
+end
+
+--- Writes one file if it differs: true and the text that was there before (nil if there was none),
+--- or false if it was the same | nil, message. Waits for its check.
+function M.write(file)
+  local old = current(file.path)
+  if is_same(file, old) then return false, old.text end
+  local ok, message = replace(file, old)
+  if not ok then return nil, message end
+  return true, old and old.text
+end
+
+return M
