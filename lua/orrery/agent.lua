@@ -5,6 +5,7 @@ local api = require "orrery.api"
 local context = require "orrery.context"
 local discovery = require "orrery.discovery"
 local events = require "orrery.events"
+local live_files = require "orrery.live"
 local package_of = require "orrery.package"
 local plan_of = require "orrery.plan"
 local ports = require "orrery.ports"
@@ -104,6 +105,17 @@ local function watch_guard(agent)
   end)
 end
 
+--- Tells the keeper of the files whenever what discovery knows of a service has changed.
+local function follow_service(agent, name)
+  table.insert(agent.tasks, task.spawn(function()
+    local watch <close> = agent.discovery:watch(name)
+    repeat
+      local _, _, code = watch:next()
+      live_files.changed(agent.keeper, name)
+    until code == "closed"
+  end))
+end
+
 local function new_agent(stack, plan)
   local agent = { epoch = ("%x-%x"):format(math.floor(core.time.now() * 1000), process.pid()),
     pid = process.pid(), guard = process.guard_pid(), version = core.version,
@@ -116,7 +128,10 @@ local function new_agent(stack, plan)
   sup = supervisor.new({ stack = stack, plan = plan, driver = driver, log = agent.log,
     on_change = function(i)
       if agent.registrar then registrar_of.changed(agent.registrar, i) end
-    end })
+      live_files.changed(agent.keeper, i.service.name)
+    end,
+    on_files = function(i) live_files.rendered(agent.keeper, i) end })
+  agent.keeper = live_files.new(sup, function(name) follow_service(agent, name) end)
   agent.supervisor = sup
   return agent
 end
@@ -178,7 +193,7 @@ local function live(agent, options)
   agent.on_signal = options.on_signal or agent.on_signal
   local signal_task, signals = watch_signals(agent)
   agent.signals = signals
-  agent.tasks = { signal_task, watch_guard(agent) }
+  agent.tasks = { signal_task, watch_guard(agent), task.spawn(live_files.run, agent.keeper) }
   if options.on_event then table.insert(agent.tasks, follow_events(agent, options.on_event)) end
   if options.on_open then options.on_open(agent) end
   local running = task.spawn(supervisor.run, agent.supervisor)

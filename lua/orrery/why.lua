@@ -213,6 +213,10 @@ function M.flag_words(v, i)
     helps = helps or ("it counts as impaired %g s after its start, unless that comes")
       :format(i.next_verify)
   end
+  if i.pending then
+    v.text = v.text .. "; pending, for a file is not as it should be: " .. tostring(i.pending)
+    helps = helps or "the file is written by itself once that has changed"
+  end
   v.unblock = v.unblock or helps
 end
 

@@ -1,6 +1,7 @@
 --- actions -- what the supervisor does when an instance takes a transition: one function for each
 -- action that machine.lua names.
 local core = require "orrery.core"
+local files = require "orrery.supervisor.files"
 local health = require "orrery.supervisor.health"
 local ready = require "orrery.supervisor.ready"
 local reload = require "orrery.supervisor.reload"
@@ -22,6 +23,7 @@ function actions.start(sup, i)
   i.generation = i.generation + 1
   i.exit, i.start_error, i.spawned, i.again, i.foreign = nil, nil, nil, nil, nil
   i.started_at = core.time.monotonic()
+  i.stale, i.restart_due = nil, nil -- the files are rendered now
   i.ready, i.status, i.verified = nil, nil, {}
   i.waits_for_word = sup.checks_on and ready.says(i.service) and ready.missing(i.service) or nil
   i.waits_for_check = sup.checks_on and i.service.readyWhen ~= "started"
@@ -41,12 +43,14 @@ end
 
 function actions.stop_failed(sup, i)
   i.failed_live = true
+  files.blame(sup, i, i.reason)
   actions.stop(sup, i)
 end
 
 --- It never said that it is ready.
 function actions.stop_unready(sup, i)
   i.failed_live, i.failed_why = true, i.reason
+  files.blame(sup, i, i.reason)
   actions.stop(sup, i)
 end
 

@@ -60,6 +60,7 @@ end
 function commands.restart(sup, names)
   return each(sup, named(sup, names), function(i)
     i.desired, i.held, i.again, i.planned = "up", nil, true, true
+    for _, known in pairs(i.files) do known.bad = nil end
     i.failed_at, i.failures = {}, 0
     if i.state == "stopped" or i.state == "waiting" or i.state == "blocked" then i.again = nil end
   end)

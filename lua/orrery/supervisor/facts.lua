@@ -1,6 +1,7 @@
 --- facts -- what is recorded of an instance when the driver, a check or a hook tells something: one
 -- function for each kind of fact.
 local core = require "orrery.core"
+local files = require "orrery.supervisor.files"
 local health = require "orrery.supervisor.health"
 local writer = require "orrery.supervisor.writer"
 
@@ -10,6 +11,7 @@ local facts = {}
 function facts.started(sup, i, fact)
   i.pending = nil
   i.spawned, i.pid, i.url, i.did = true, fact.pid, fact.url, fact.did
+  if fact.files then files.started(sup, i, fact.files) end
   if sup.checks_on and not i.oneshot then
     health.open(sup, i, fact.checks, writer.teller(sup, i))
   end
@@ -35,6 +37,7 @@ function facts.exited(sup, i, fact)
   health.close(i)
   writer.end_healthy(i)
   i.exit, i.pid, i.refreshing, i.swapped = fact, nil, nil, nil
+  if i.state ~= "stopping" then files.blame(sup, i, fact.message) end
   if fact.outputs then publish(sup, i, fact.outputs) end
   writer.set_health(sup, i, "unknown", fact.message)
 end
@@ -70,6 +73,7 @@ function facts.check(sup, i, fact)
     if fact.state == "failing" then i.live, i.live_message = false, fact.message end
   end
   writer.set_health(sup, i, health.combine(i))
+  if i.health == "failing" then files.blame(sup, i, i.health_message or fact.message) end
 end
 
 --- A reload brought other checks, rendered: the old ones end, what they said stands for now.
@@ -85,16 +89,10 @@ function facts.checks(sup, i, fact)
   writer.set_health(sup, i, health.combine(i))
 end
 
---- A reload wrote its files again: {changed, restart, problem}.
-function facts.files(sup, i, fact)
-  i.refreshing = nil
-  if fact.problem then
-    return writer.emit(sup, i, "reload", { to = "failed", reason = fact.problem })
-  end
-  for _, path in ipairs(fact.changed) do
-    writer.emit(sup, i, "file", { to = "written", message = path })
-  end
-  if fact.restart and not i.exit then i.again, i.planned = true, true end
-end
+--- Its files were rendered again, and what changed was written and taken up.
+facts.files = files.refreshed
+
+--- Something that its files were made of has changed: {paths, explicit}.
+function facts.stale(sup, i, fact) files.stale(sup, i, fact.paths, fact.explicit) end
 
 return facts

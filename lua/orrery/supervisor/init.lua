@@ -6,6 +6,7 @@
 local core = require "orrery.core"
 local actions = require "orrery.supervisor.actions"
 local commands = require "orrery.supervisor.commands"
+local files = require "orrery.supervisor.files"
 local facts = require "orrery.supervisor.facts"
 local gate = require "orrery.supervisor.gate"
 local groups = require "orrery.supervisor.groups"
@@ -19,12 +20,13 @@ local writer = require "orrery.supervisor.writer"
 local M = {}
 
 --- Makes a supervisor. `options`: stack, plan (plan.build), driver, log (events),
--- on_change(instance) called when a state or health changed (it must not wait). `sup.discovery`,
--- where discovered groups are looked up, may be set until run().
+-- on_change(instance) called when a state or health changed, on_files(instance) when its files
+-- were written (neither may wait). `sup.discovery`, where discovered groups are looked up, may be
+-- set until run().
 function M.new(options)
   local sup = {
     stack = options.stack, plan = options.plan, driver = options.driver, log = options.log,
-    on_change = options.on_change, queue = core.task.queue(),
+    on_change = options.on_change, on_files = options.on_files, queue = core.task.queue(),
     checks_on = options.stack.coordination.enableHealthChecks ~= false,
     instances = {}, by_service = {}, by_id = {}, groups = {}, touched = {}, ending = false,
     ended = false,
@@ -111,8 +113,9 @@ local function update_flags(sup, i, world)
   local gate_now, was_degraded = world.gate, i.degraded
   writer.set_flag(sup, i, "degraded", lives(i) and gate_now.degraded)
   writer.set_flag(sup, i, "impaired", lives(i) and gate_now.impaired)
+  if lives(i) then files.update_flag(sup, i) end
   if was_degraded and not i.degraded and i.pid and lives(i) then
-    sup.driver.files(i, writer.teller(sup, i)) -- what it lacked may be in its files
+    files.stale(sup, i) -- what it lacked may be in its files
   end
 end
 
@@ -138,6 +141,7 @@ end
 local function step(sup, i)
   local world = world_of(sup, i, core.time.monotonic())
   excuse(sup, i, world.gate)
+  files.restart_due(i, world)
   local transition = machine.step(i, world)
   if transition then
     writer.set_state(sup, i, transition)

@@ -23,7 +23,7 @@ end
 function M.new(stack, service, copy, order)
   return M.adopt({ id = service.instances[copy], order = order, desired = "down",
     state = "stopped", health = "unknown", reason = "", since = core.time.now(), generation = 0,
-    failures = 0, restarts = 0, failed_at = {}, checks = {} }, stack, service, copy)
+    failures = 0, restarts = 0, failed_at = {}, checks = {}, files = {} }, stack, service, copy)
 end
 
 local function dependents_of(services)

@@ -75,14 +75,15 @@ local function prepare(driver, i)
   local files
   files, problems = render.files(driver.stack, service.name, context)
   if not files then return nil, render_error(problems) end
-  ok, err = render.write(files)
-  if not ok then return nil, start_error(problem_of.line(err), { fatal = true }) end
+  local written
+  written, problems = refresh.first(i, files)
+  if not written then return nil, render_error(problems) end
   local env
   env, err = environment.build(driver.stack, service, rendered, context)
   if not env then return nil, start_error(err, { fatal = true }) end
   local taken = port_problem(i)
   if taken then return nil, start_error(taken, { fatal = true, foreign = taken }) end
-  return rendered, nil, env
+  return rendered, nil, env, written
 end
 
 --- What became of the process when the guard has died: it has ended it.
@@ -145,6 +146,7 @@ local function started(driver, i, rendered, pid)
     shown = render.service(driver.stack, i.service.name, driver.shown(i))
   end
   return { kind = "started", pid = pid, checks = rendered.healthChecks, did = rendered.did,
+    files = i.run.files,
     url = shown and (shown.publicUrl or shown.url) }
 end
 
@@ -183,9 +185,10 @@ end
 
 local function start(driver, i, run, tell)
   hooks.drain(run.hooks)
-  local rendered, problem, env = prepare(driver, i)
+  local rendered, problem, env, files = prepare(driver, i)
   if not rendered then return tell(problem) end
   run.rendered, run.env, run.user = rendered, env, environment.user_of(i.service)
+  run.files = files
   if i.service.external or i.service.embedded then
     return tell(started(driver, i, rendered))
   end
@@ -271,7 +274,9 @@ function M.new(stack, context, shown)
 
   function driver.checks(i, tell) task.spawn(refresh.checks, driver, i, tell) end
 
-  function driver.files(i, tell) task.spawn(refresh.files, driver, i, tell) end
+  function driver.files(i, tell, only, explicit)
+    task.spawn(refresh.files, driver, i, tell, only, explicit)
+  end
 
   function driver.kill(i)
     local run = i.run

@@ -1,6 +1,7 @@
---- refresh -- what a running process gets without a restart when its stack is reloaded: its checks
--- rendered again, its files written again and taken up. Both wait, and tell a fact.
+--- refresh -- what a running process gets without a restart: its checks rendered again, its files
+-- written again and taken up. Both wait, and tell a fact.
 local core = require "orrery.core"
+local guard = require "orrery.render.guard"
 local problem_of = require "orrery.problem"
 local render = require "orrery.render"
 
@@ -36,41 +37,100 @@ local function run_command(i, argv)
     or result.timedOut and "still running at its deadline" or result.stderr:sub(-500))
 end
 
---- Takes up one changed file; returns whether a restart is needed, and a problem.
-local function take_up(i, file)
-  local how = file.reload or "restart"
-  if how == "restart" or type(how) == "table" and how.restart then return true end
-  if how == "none" then return false end
-  if how.signal then
-    i.run.process:signal(how.signal)
-    return false
-  end
-  return false, how.command and run_command(i, how.command)
+--- Has the process take up changed files, once for all that want the same; returns whether a
+-- restart is needed, and a problem.
+local function take_up(i, files)
+  local wanted = guard.take_up(files)
+  for _, signal in ipairs(wanted.signals) do i.run.process:signal(signal) end
+  local problem
+  for _, argv in ipairs(wanted.commands) do problem = run_command(i, argv) or problem end
+  return wanted.restart, problem
 end
 
-local function written(i, files)
-  local fact = { changed = {}, restart = false }
-  local done, problems = render.write(files)
-  if not done then return { problem = problem_of.line(problems) } end
-  local changed = {}
+--- What is known of a file from now on. `listed` is that of its last writing.
+local function note(file, known, is_admitted)
+  known = known or {}
+  return { uses = file.uses, listed = is_admitted and file.listed or known.listed,
+    wait = file.wait, later = file.later, bad = known.bad, held = known.held }
+end
+
+--- The files that may be written, and why the others may not: {path = reason}. Text that was rolled
+-- back gives way to the text before it, as long as it is the same.
+local function admit(i, files, explicit)
+  local admitted, held = {}, {}
+  for _, file in ipairs(files) do
+    local known = i.files[file.path] or {}
+    local bad = known.bad
+    if bad and bad.text == file.text then
+      file.text, held[file.path] = bad.previous, bad.why
+      admitted[#admitted + 1] = file
+    else
+      if bad then known.bad = nil end
+      local why = guard.reason(file, not explicit and known.listed or nil)
+      held[file.path] = why
+      if not why then admitted[#admitted + 1] = file end
+    end
+  end
+  return admitted, held
+end
+
+--- Writes what may be written: a fact's fields `changed`, `held`, `files`, `written` (the texts
+-- before and after of each changed file) | nil, problems.
+local function write(i, files, explicit)
+  local admitted, held = admit(i, files, explicit)
+  local done, problems = render.write(admitted)
+  if not done then return nil, problems end
+  local fact, changed = { changed = done.changed, held = held, files = {}, written = {} }, {}
   for _, path in ipairs(done.changed) do changed[path] = true end
   for _, file in ipairs(files) do
+    fact.files[file.path] = note(file, i.files[file.path], false)
+  end
+  for _, file in ipairs(admitted) do
+    fact.files[file.path] = note(file, i.files[file.path], true)
     if changed[file.path] then
-      fact.changed[#fact.changed + 1] = file.path
-      local restart, problem = take_up(i, file)
-      fact.restart = fact.restart or restart
-      if problem then return { problem = problem } end
+      fact.taken = fact.taken or {}
+      table.insert(fact.taken, file)
+      fact.written[file.path] = { text = file.text, before = done.before[file.path] }
     end
   end
   return fact
 end
 
---- Tells {kind = "files", changed, restart | problem}.
-function M.files(driver, i, tell)
+--- Writes the files of an instance that starts: a fact as of files(), nothing taken up | nil,
+-- problems. One that a guard holds back keeps the service waiting if it is not there yet.
+function M.first(i, files)
+  local fact, problems = write(i, files)
+  if not fact then return nil, problems end
+  problems = {}
+  for _, file in ipairs(files) do
+    local why = fact.held[file.path]
+    if why and not core.file.stat(file.path) then
+      problems[#problems + 1] = { path = file.path, message = why, pending = true }
+    end
+  end
+  if #problems > 0 then return nil, problems end
+  fact.taken = nil
+  return fact
+end
+
+local function written(i, files, explicit)
+  local fact, problems = write(i, files, explicit)
+  if not fact then return { problem = problem_of.line(problems) } end
+  fact.restart, fact.problem = take_up(i, fact.taken or {})
+  fact.taken = nil
+  return fact
+end
+
+--- Renders the files again (all, or the set of paths `only`), writes those that differ and has them
+-- taken up. `explicit`: somebody asked for it, so a guard on what went at once does not hold. Tells
+-- {kind = "files", changed, restart, held, files, written, problem}.
+function M.files(driver, i, tell, only, explicit)
   told("files", tell, function()
-    local files, problems = render.files(driver.stack, i.service.name, driver.context(i))
-    if not files then return { problem = problem_of.line(problems) } end
-    return written(i, files)
+    local context = driver.context(i)
+    local files, problems, uses = render.files(driver.stack, i.service.name, context, only)
+    if files then return written(i, files, explicit) end
+    return { changed = {}, held = {}, uses = uses, problem = problem_of.line(problems),
+      pending = render.is_pending(problems) }
   end)
 end
 

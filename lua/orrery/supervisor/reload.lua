@@ -6,6 +6,7 @@
 -- forgotten.
 local core = require "orrery.core"
 local events = require "orrery.events"
+local files = require "orrery.supervisor.files"
 local instances_of = require "orrery.supervisor.instances"
 
 local M = {}
@@ -72,17 +73,16 @@ function actions.checks(sup, i, fresh, tell)
   sup.driver.checks(i, tell)
 end
 
-function actions.files(sup, i, fresh, tell)
+--- Its files are rendered again like all others, in apply().
+function actions.files(_, i, fresh)
   adopt(i, fresh)
-  if not i.spawned or AT_REST[i.state] then return end
-  i.refreshing = true
-  sup.driver.files(i, tell)
 end
 
 function actions.restart(_, i, fresh) restart(i, fresh) end
 
 local function take_over(sup, i, fresh, action, teller)
   i.order = fresh.order
+  for _, known in pairs(i.files) do known.bad = nil end
   fresh.stack = sup.stack
   if i.leaving then
     i.leaving, i.desired = nil, "up"
@@ -139,6 +139,7 @@ function M.apply(sup, change, teller)
   for _, name in ipairs(change.plan.order) do take_service(sup, change, name, teller) end
   for _, i in ipairs(sup.instances) do
     sup.touched[i] = true
+    if i.spawned and not i.leaving then files.stale(sup, i, nil, true) end
     if sup.on_change and not i.leaving then sup.on_change(i) end
   end
   local names = core.json.array({})

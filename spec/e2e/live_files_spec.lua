@@ -1,0 +1,199 @@
+-- Configuration files of running services: written again when what they were made of changes, taken
+-- up once, held back by guards, and taken back when the service does not bear them.
+local agents = require "support.agents"
+local core = require "orrery.core"
+local support = require "support"
+
+--- A service that is healthy while DIR/<name>.up exists.
+local function web(name, more)
+  return agents.service(name, "touch DIR/" .. name .. ".up; exec sleep 600",
+    ("healthCheck = { strategy = 'file', path = 'DIR/%s.up', interval = 0.05, fall = 1 }, %s")
+      :format(name, more or ""))
+end
+
+--- A service with files, which counts the signals it gets in DIR/<name>.hup.
+local function front(config, more)
+  return agents.service("front",
+    "trap 'echo x >> DIR/front.hup' HUP; echo $$ >> DIR/front.pids; "
+      .. "while :; do sleep 0.05; done",
+    ("config = { %s }, %s"):format(config, more or ""))
+end
+
+local STATUS = "template = '%{ for w in services.web ~}${w.id} ${w.status}\\n%{ endfor ~}', "
+
+local function path_of(agent, name) return agent.dir .. "/state/config/front/" .. name end
+
+local function text_of(agent, name)
+  local path = path_of(agent, name)
+  return support.exists(path) and support.read(path) or nil
+end
+
+local function reach_text(agent, name, expected)
+  support.wait_until(function() return text_of(agent, name) == expected end, 20,
+    ("%s to be %q"):format(name, expected))
+end
+
+local function file_events(agent)
+  local _, out = agent:orrery("events", "--json")
+  local list = {}
+  for line in out:gmatch("[^\n]+") do
+    local event = core.json.decode(line)
+    if event.type == "file" then list[#list + 1] = event end
+  end
+  return list
+end
+
+local function event_with(agent, to)
+  for _, event in ipairs(file_events(agent)) do if event.to == to then return event end end
+end
+
+local function healthy(name)
+  return function(instances) return instances[name] and instances[name].health == "passing" end
+end
+
+local function front_runs(instances) return instances.front and instances.front.pid ~= nil end
+
+local function remove(agent, name) assert(core.file.remove(agent.dir .. "/" .. name)) end
+
+describe("a file of a running service", function()
+  it("is written again when what it asks for changes, and taken up by its signal", function()
+    agents.with(web("web") .. front("['w.txt'] = { " .. STATUS
+      .. "reload = { signal = 'HUP' }, wait = 0 }", "dependencies = { 'web' }"), function(agent)
+      agent:reach(front_runs, "front to run")
+      reach_text(agent, "w.txt", "web@" .. core.process.hostname() .. " passing\n")
+      local pid = agent:pids("front.pids", 1)[1]
+      remove(agent, "web.up")
+      reach_text(agent, "w.txt", "web@" .. core.process.hostname() .. " failing\n")
+      support.wait_until(function() return agent:text("front.hup") ~= "" end, 20, "the signal")
+      assert.same({ pid }, agent:pids("front.pids", 1))
+      assert.equal("web@" .. core.process.hostname() .. " passing\n", text_of(agent, "w.txt.bak"))
+      assert.equal(path_of(agent, "w.txt"), event_with(agent, "written").message)
+    end)
+  end)
+
+  it("has its service restarted, as a planned restart, if nothing else is said", function()
+    agents.with(web("web") .. front("['w.txt'] = { " .. STATUS .. "wait = 0 }", "dependencies = "
+      .. "{ { name = 'web', type = 'optional' } }, dependencyTimeout = 0.1"), function(agent)
+      agent:reach(healthy("web"), "web to be healthy")
+      agent:reach(front_runs, "front to run")
+      agent:pids("front.pids", 1)
+      remove(agent, "web.up")
+      assert.equal(2, #agent:pids("front.pids", 2))
+      local instances = agent:reach(front_runs, "front to run again")
+      assert.equal(0, instances.front.restarts)
+    end)
+  end)
+
+  it("has its service restarted only when what that requires is up", function()
+    agents.with(web("web") .. front("['w.txt'] = { " .. STATUS .. "wait = 0 }",
+      "dependencies = { 'web' }"), function(agent)
+      local pid = agent:reach(front_runs, "front to run").front.pid
+      remove(agent, "web.up")
+      support.wait_until(function() return (text_of(agent, "w.txt") or ""):find("failing") end)
+      assert.equal(pid, agent:reach(front_runs, "front").front.pid)
+      support.write(agent.dir .. "/web.up", "")
+      agent:reach(function(instances)
+        return instances.front.pid and instances.front.pid ~= pid
+      end, "the restart")
+    end)
+  end)
+
+  it("is taken up once for all files that change together", function()
+    local one = " = { " .. STATUS .. "reload = { signal = 'HUP' }, wait = 0 }, "
+    agents.with(web("web") .. front("a" .. one .. "b" .. one .. "c" .. one,
+      "dependencies = { 'web' }"), function(agent)
+      agent:reach(front_runs, "front to run")
+      remove(agent, "web.up")
+      for _, name in ipairs { "a", "b", "c" } do
+        support.wait_until(function() return (text_of(agent, name) or ""):find("failing") end)
+      end
+      support.wait_until(function() return agent:text("front.hup") ~= "" end)
+      core.time.sleep(0.3) -- a second signal would come within it
+      assert.equal("x\n", agent:text("front.hup"))
+    end)
+  end)
+
+  it("waits for quiet, and no longer than it may", function()
+    local due = require("orrery.live").due_at
+    assert.equal(11, due(10, 10, { 1, 5 }))
+    assert.equal(13.5, due(10, 12.5, { 1, 5 }))
+    assert.equal(15, due(10, 14.5, { 1, 5 }))
+    assert.equal(10, due(10, 10, { 0, 0 }))
+  end)
+
+  it("stays as it is when what it would become is refused by its check", function()
+    agents.with(web("web") .. front("['w.txt'] = { " .. STATUS
+      .. "check = { 'grep', '-q', 'passing', '${file}' }, reload = 'none', wait = 0 }",
+      "dependencies = { 'web' }"), function(agent)
+      agent:reach(front_runs, "front to run")
+      remove(agent, "web.up")
+      agent:reach(function(instances)
+        return table.concat(instances.front.flags, " "):find("pending", 1, true)
+      end, "the file to be refused")
+      assert.truthy(event_with(agent, "failed").reason:find("the old file stays", 1, true))
+      assert.truthy(text_of(agent, "w.txt"):find("passing", 1, true))
+      local _, why = agent:orrery("why", "front")
+      assert.truthy(why:find("its check grep refuses it", 1, true), why)
+    end)
+  end)
+
+  it("is taken back when its service turns unhealthy after it", function()
+    local check = "healthCheck = { strategy = 'command', interval = 0.05, fall = 1, timeout = 5, "
+      .. "command = { 'sh', '-c', '! grep -q failing DIR/state/config/front/w.txt' } }, "
+    agents.with(web("web") .. front("['w.txt'] = { " .. STATUS
+      .. "reload = { signal = 'HUP' }, wait = 0 }", check .. "dependencies = { 'web' }"),
+      function(agent)
+        agent:reach(healthy("front"), "front to be healthy")
+        remove(agent, "web.up")
+        support.wait_until(function() return event_with(agent, "rolled back") end, 20, "the event")
+        agent:reach(healthy("front"), "front to be healthy again")
+        assert.truthy(text_of(agent, "w.txt"):find("passing", 1, true))
+        assert.truthy(event_with(agent, "rolled back").reason:find("taken back", 1, true))
+        -- Once what it is made of changes, it is tried again.
+        support.write(agent.dir .. "/web.up", "")
+        agent:reach(healthy("web"), "web to be healthy")
+        assert.truthy(agent:reach(function(instances) return #instances.front.flags == 0 end,
+          "the flag to be cleared"))
+      end)
+  end)
+
+  it("follows a service that only discovery knows, and stays when too much of it goes", function()
+    local config = "['r.txt'] = { template = '%{ for r in services.relay ~}${r.id} ${r.port}\\n"
+      .. "%{ endfor ~}', minInstances = 1, maxDrop = 1, reload = 'none', wait = 0 }"
+    local needs = "dependencies = { { name = 'relay', discover = true, min = 1 } }"
+    agents.with(front(config, needs), function(agent)
+      agent:reach(function(instances) return instances.front end, "an answer")
+      local function register(...)
+        local d <close> = assert(require("orrery.discovery").open {
+          backend = "file", filePath = agent.dir .. "/state/discovery" })
+        for n, id in ipairs { ... } do
+          assert(d:register({ service = "relay", id = id, node = "n", address = "127.0.0.1",
+            port = 4000 + n, status = "passing" }, 0))
+        end
+        return d
+      end
+      register "a@n"
+      agent:reach(front_runs, "front to run")
+      reach_text(agent, "r.txt", "a@n 4001\n")
+      register("a@n", "b@n", "c@n")
+      reach_text(agent, "r.txt", "a@n 4001\nb@n 4002\nc@n 4003\n")
+      assert(core.file.remove(agent.dir .. "/state/discovery/relay.json"))
+      support.wait_until(function() return event_with(agent, "held") end, 20, "the guard")
+      assert.equal("a@n 4001\nb@n 4002\nc@n 4003\n", text_of(agent, "r.txt"))
+      register("a@n", "b@n")
+      reach_text(agent, "r.txt", "a@n 4001\nb@n 4002\n")
+    end)
+  end)
+
+  it("is written by a reload when only the file of its template has changed", function()
+    local source = support.write(support.tmp() .. "/t.tmpl", "one ${name}\n")
+    local config = ("['t.txt'] = { source = '%s', reload = 'none' }"):format(source)
+    agents.with(front(config), function(agent)
+      agent:reach(front_runs, "front to run")
+      reach_text(agent, "t.txt", "one front\n")
+      support.write(source, "two ${name}\n")
+      assert.equal(0, (agent:orrery("reload")))
+      reach_text(agent, "t.txt", "two front\n")
+    end)
+  end)
+end)
