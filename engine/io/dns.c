@@ -1,6 +1,5 @@
 #include "io/dns.h"
 
-#include <ares.h>
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 
 #include "core/err.h"
 #include "core/mem.h"
+#include "io/dns_channel.h"
 #include "io/dns_message.h"
 #include "io/io.h"
 
@@ -17,25 +17,14 @@
 #define TRIES 4
 #define CLASS_IN 1
 
-/* One socket of the resolver. Owned by the loop: freed when its handle has closed. */
-struct dns_socket {
-    uv_poll_t poll;
-    struct dns_op *op;               /* borrowed */
-    struct dns_socket *next, **prev; /* op->sockets */
-    ares_socket_t fd;
-};
-
-/* Owned by the loop: freed when both timers have closed. */
+/* Owned by the loop: freed when its timer has closed. */
 struct dns_op {
-    struct io *io;        /* borrowed */
-    char *name;           /* owned */
-    char *server;         /* owned; NULL: the system's */
-    enum dns_type type;   /* 0: addresses for dns_resolve() */
-    ares_channel channel; /* owned; NULL while there is none */
-    struct dns_socket *sockets;
-    uv_timer_t deadline; /* keeps the loop alive while the operation is pending */
-    uv_timer_t retry;    /* when c-ares wants to be called again */
-    int open_timers;
+    struct io *io;               /* borrowed */
+    char *name;                  /* owned */
+    char *server;                /* owned; NULL: the system's */
+    enum dns_type type;          /* 0: addresses for dns_resolve() */
+    struct dns_channel *channel; /* owned; NULL while there is none */
+    uv_timer_t deadline;         /* keeps the loop alive while the operation is pending */
     uint64_t timeout_ms;
     bool answered, closing;
     struct dns_addresses addresses; /* the answer of dns_resolve() */
@@ -130,8 +119,6 @@ static bool resolve_literally(const char *name, struct dns_addresses *ret)
 static void free_when_closed(uv_handle_t *timer)
 {
     struct dns_op *op = timer->data;
-    if (--op->open_timers)
-        return;
     dns_records_free(&op->records);
     err_clear(&op->err);
     free(op->name);
@@ -145,10 +132,9 @@ static void op_close(struct dns_op *op)
 {
     op->closing = true;
     if (op->channel)
-        ares_destroy(op->channel);
+        dns_channel_free(op->channel);
     op->channel = NULL;
     uv_close((uv_handle_t *)&op->deadline, free_when_closed);
-    uv_close((uv_handle_t *)&op->retry, free_when_closed);
 }
 
 void dns_cancel(struct dns_op *op) { op_close(op); }
@@ -162,7 +148,7 @@ static void tell(struct dns_op *op)
         op->answered_fn(op->data, err ? NULL : &op->records, err);
 }
 
-static const char *type_name(enum dns_type type)
+const char *dns_type_name(enum dns_type type)
 {
     switch (type) {
     case DNS_A:
@@ -173,6 +159,14 @@ static const char *type_name(enum dns_type type)
         return "SRV";
     case DNS_TXT:
         return "TXT";
+    case DNS_PTR:
+        return "PTR";
+    case DNS_SOA:
+        return "SOA";
+    case DNS_NS:
+        return "NS";
+    case DNS_CNAME:
+        return "CNAME";
     }
     return "address";
 }
@@ -208,113 +202,31 @@ static struct dns_op *op_new(struct io *io, const char *name, uint64_t timeout_m
     *op = (struct dns_op){.io = io, .name = xstrdup(name), .timeout_ms = timeout_ms, .data = data};
     uv_update_time(&io->loop);
     uv_timer_init(&io->loop, &op->deadline);
-    uv_timer_init(&io->loop, &op->retry);
-    op->deadline.data = op->retry.data = op;
-    op->open_timers = 2;
+    op->deadline.data = op;
     uv_timer_start(&op->deadline, deadline_passed, timeout_ms, 0);
     return op;
 }
 
-/* ---- c-ares on the loop ---- */
-
-static void schedule_retry(struct dns_op *op);
-
-static void process(struct dns_op *op, ares_socket_t readable, ares_socket_t writable)
-{
-    ares_process_fd(op->channel, readable, writable);
-    schedule_retry(op);
-}
-
-static void retry_due(uv_timer_t *timer) { process(timer->data, ARES_SOCKET_BAD, ARES_SOCKET_BAD); }
-
-static void schedule_retry(struct dns_op *op)
-{
-    struct timeval tv, *next = ares_timeout(op->channel, NULL, &tv);
-    if (!next) {
-        uv_timer_stop(&op->retry);
-        return;
-    }
-    uint64_t ms = (uint64_t)next->tv_sec * 1000 + (uint64_t)next->tv_usec / 1000 + 1;
-    uv_timer_start(&op->retry, retry_due, ms, 0);
-}
-
-/* On an error both are due: c-ares reads it from the socket. */
-static void socket_ready(uv_poll_t *poll, int status, int events)
-{
-    struct dns_socket *s = poll->data;
-    bool readable = status < 0 || events & UV_READABLE,
-         writable = status < 0 || events & UV_WRITABLE;
-    process(s->op, readable ? s->fd : ARES_SOCKET_BAD, writable ? s->fd : ARES_SOCKET_BAD);
-}
-
-static void free_socket(uv_handle_t *poll) { free(poll->data); }
-
-static void drop_socket(struct dns_socket *s)
-{
-    *s->prev = s->next;
-    if (s->next)
-        s->next->prev = s->prev;
-    uv_close((uv_handle_t *)&s->poll, free_socket);
-}
-
-static struct dns_socket *add_socket(struct dns_op *op, ares_socket_t fd)
-{
-    struct dns_socket *s = xcalloc(1, sizeof *s);
-    *s = (struct dns_socket){.op = op, .fd = fd, .next = op->sockets, .prev = &op->sockets};
-    if (uv_poll_init(&op->io->loop, &s->poll, fd) < 0) {
-        free(s);
-        return NULL;
-    }
-    s->poll.data = s;
-    if (s->next)
-        s->next->prev = &s->next;
-    op->sockets = s;
-    return s;
-}
-
-static void socket_wanted(void *data, ares_socket_t fd, int readable, int writable)
-{
-    struct dns_op *op = data;
-    struct dns_socket *s = op->sockets;
-    while (s && s->fd != fd)
-        s = s->next;
-    if (!readable && !writable) {
-        if (s)
-            drop_socket(s);
-        return;
-    }
-    if (!s && !(s = add_socket(op, fd)))
-        return; /* not pollable: the deadline ends it */
-    uv_poll_start(&s->poll, (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0),
-                  socket_ready);
-}
+/* ---- c-ares ---- */
 
 static int open_channel(struct dns_op *op, int flags)
 {
-    struct ares_options options = {
-        .sock_state_cb = socket_wanted,
-        .sock_state_cb_data = op,
-        .timeout = TRY_MS,
-        .tries = TRIES,
-        .flags = flags,
-    };
-    int status = ares_init_options(&op->channel, &options,
-                                   ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-                                       (flags ? ARES_OPT_FLAGS : 0));
-    if (status != ARES_SUCCESS) {
-        op->channel = NULL;
-        return err_set(&op->err, "io", "%s: cannot make a resolver: %s", op->name,
-                       ares_strerror(status));
-    }
-    if (op->server && ares_set_servers_ports_csv(op->channel, op->server) != ARES_SUCCESS)
-        return err_set(&op->err, "invalid",
-                       "%s: bad name server: expected an address such as 192.0.2.1:53", op->server);
-    return 0;
+    struct err err = {0};
+    op->channel = dns_channel_new(
+        op->io,
+        &(struct dns_channel_options){
+            .servers = op->server, .flags = flags, .try_ms = TRY_MS, .tries = TRIES},
+        &err);
+    if (op->channel)
+        return 0;
+    err_set(&op->err, err.code, "%s: %s", op->name, err.message);
+    err_clear(&err);
+    return -1;
 }
 
 static void fail(struct dns_op *op, int status)
 {
-    const char *what = type_name(op->type);
+    const char *what = dns_type_name(op->type);
     switch (status) {
     case ARES_ENOTFOUND:
         err_set(&op->err, "not_found", "%s: no such name (asked %s)", op->name, asked(op));
@@ -371,8 +283,8 @@ struct dns_op *dns_resolve(struct io *io, const char *name, uint64_t timeout_ms,
         answer_soon(op);
         return op;
     }
-    ares_getaddrinfo(op->channel, name, NULL, &hints, take_addresses, op);
-    schedule_retry(op);
+    ares_getaddrinfo(op->channel->ares, name, NULL, &hints, take_addresses, op);
+    dns_channel_started(op->channel);
     return op;
 }
 
@@ -382,7 +294,7 @@ enum dns_type dns_type_of(const char *name)
 {
     static const enum dns_type known[] = {DNS_A, DNS_AAAA, DNS_SRV, DNS_TXT};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcasecmp(name, type_name(known[i])) == 0)
+        if (strcasecmp(name, dns_type_name(known[i])) == 0)
             return known[i];
     return 0;
 }
@@ -424,7 +336,7 @@ struct dns_op *dns_query(struct io *io, const struct dns_query *query, dns_answe
         answer_soon(op);
         return op;
     }
-    ares_query(op->channel, query->name, CLASS_IN, (int)query->type, take_answer, op);
-    schedule_retry(op);
+    ares_query(op->channel->ares, query->name, CLASS_IN, (int)query->type, take_answer, op);
+    dns_channel_started(op->channel);
     return op;
 }

@@ -38,14 +38,31 @@ typedef void dns_resolved_fn(void *data, const struct dns_addresses *addresses,
 struct dns_op *dns_resolve(struct io *io, const char *name, uint64_t timeout_ms,
                            dns_resolved_fn *done, void *data);
 
-enum dns_type { DNS_A = 1, DNS_TXT = 16, DNS_AAAA = 28, DNS_SRV = 33 };
+enum dns_type {
+    DNS_A = 1,
+    DNS_NS = 2,
+    DNS_CNAME = 5,
+    DNS_SOA = 6,
+    DNS_PTR = 12,
+    DNS_TXT = 16,
+    DNS_AAAA = 28,
+    DNS_SRV = 33,
+};
+
+enum dns_section { DNS_ANSWER, DNS_AUTHORITY, DNS_ADDITIONAL };
 
 struct dns_record {
+    enum dns_section section;
+    enum dns_type type; /* one of the above */
     uint32_t ttl_s;
+    char *owner;                     /* its name; names are written as io/dns_name.h says */
     uint16_t priority, weight, port; /* SRV */
-    char *target;                    /* SRV: the host, without a last dot */
+    char *target;                    /* SRV: the host; PTR, CNAME, NS: the name */
     char **strings;                  /* TXT: NULL-terminated; a NUL byte in one ends it */
-    char address[DNS_TEXT_SIZE];     /* A, AAAA */
+    unsigned char *data;             /* TXT: the bytes of the record */
+    uint16_t data_len;
+    uint32_t minimum_s;          /* SOA: how long an answer that says no is kept */
+    char address[DNS_TEXT_SIZE]; /* A, AAAA */
 };
 
 struct dns_records {
@@ -58,7 +75,7 @@ typedef void dns_answered_fn(void *data, const struct dns_records *records, cons
 
 struct dns_query {
     const char *name;
-    enum dns_type type;
+    enum dns_type type; /* A, AAAA, SRV or TXT */
     const char *server; /* "192.0.2.1:5353", "[::1]:5353", a bare address; NULL: the system's */
     uint64_t timeout_ms;
     bool tcp;
@@ -74,5 +91,7 @@ bool dns_numeric(const char *text, union dns_address *ret_address);
 void dns_format(const union dns_address *address, char text[DNS_TEXT_SIZE]);
 socklen_t dns_length(const union dns_address *address);
 
-/* "SRV" to DNS_SRV; 0 if it is no type known here. */
+const char *dns_type_name(enum dns_type type);
+
+/* "SRV" to DNS_SRV; 0 if it is no type that dns_query() takes. */
 enum dns_type dns_type_of(const char *name);
