@@ -42,7 +42,7 @@ deps-test:
 	@.ci/deps.sh build test
 
 peers: # without them their tests are skipped, and say so
-	@.ci/peers.sh consul etcd34 etcd35 || true
+	@.ci/peers.sh consul etcd34 etcd35 bind knot dnsmasq || true
 
 build/build.ninja:
 	@cmake -S . -B build -G Ninja $(CMAKE_FLAGS) >/dev/null

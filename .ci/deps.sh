@@ -6,10 +6,10 @@ set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libcurl4-openssl-dev libyaml-dev
   libjansson-dev libc-ares-dev libmicrohttpd-dev liblua5.4-dev
-  libsystemd-dev"
+  libsystemd-dev libldns-dev"
 # npm installs the Node services; the rest compiles their one native module, where npm has no ready one.
 run="g++ make python3 ca-certificates curl"
-test="lua5.4 lua-busted lua-check clang-format postgresql systemd dbus"
+test="lua5.4 lua-busted lua-check clang-format postgresql systemd dbus bind9-dnsutils"
 
 me=deps
 . "$(dirname "$0")/progress.sh"

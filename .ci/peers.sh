@@ -3,7 +3,7 @@
 # They come from other Debian releases, by a configuration of apt that lies with them: the machine's
 # package sources stay as they are, and nothing is installed. A run that finds all in place takes
 # milliseconds. Needs no root.
-#   peers.sh NAME...      consul etcd34 etcd35; each is then in build/peers/NAME/usr/bin
+#   peers.sh NAME...      consul etcd34 etcd35 bind knot dnsmasq; each is then in build/peers/NAME/usr
 set -u
 cd "$(dirname "$0")/.." || exit 1
 me=peers
@@ -18,8 +18,16 @@ peer() {
     consul) echo bullseye consul consul ;;
     etcd34) echo bookworm etcd etcd-server etcd-client ;;
     etcd35) echo trixie etcd etcd-server etcd-client ;;
+    # Of this release, but installed they would bring daemons.
+    bind) echo bookworm named bind9 bind9-libs ;;
+    knot) echo bookworm knotd knot libknot13 libzscanner4 libdnssec9 liburcu8 libxdp1 libbpf1 ;;
+    dnsmasq) echo bookworm dnsmasq dnsmasq-base libnetfilter-conntrack3 libnftables1 libnfnetlink0 libnftnl11 ;;
     *) say "no such peer: $1"; exit 2 ;;
   esac
+}
+
+has() { # FOLDER PROGRAM
+  [ -x "$1/usr/bin/$2" ] || [ -x "$1/usr/sbin/$2" ]
 }
 
 # Where this machine gets its own release from, in either form that apt reads.
@@ -82,8 +90,9 @@ fetch_from() { # NAME FOLDER MIRROR RELEASE PACKAGE...
 
 unpack() { # FOLDER
   for file in "$1"/*.deb; do dpkg -x "$file" "$1/root" || return 1; done
-  for file in "$1"/root/usr/bin/*; do
-    missing=$(ldd "$file" 2>/dev/null | awk '/not found/ { print $1 }')
+  for file in "$1"/root/usr/bin/* "$1"/root/usr/sbin/*; do
+    missing=$(LD_LIBRARY_PATH=$(echo "$1"/root/usr/lib/*-linux-gnu) ldd "$file" 2>/dev/null |
+      awk '/not found/ { print $1 }')
     [ -z "$missing" ] || { say "${file##*/} needs libraries that are missing here:" $missing; return 1; }
   done
 }
@@ -91,19 +100,19 @@ unpack() { # FOLDER
 fetch() { # NAME RELEASE PROGRAM PACKAGE...
   name=$1 release=$2 program=$3
   shift 3
-  [ ! -x "$peers/$name/usr/bin/$program" ] || return 0
+  ! has "$peers/$name" "$program" || return 0
   [ -r $keyring ] || { say "$keyring is missing: install debian-archive-keyring"; return 1; }
   folder=$peers/.$name.$$
   for mirror in $(mirrors); do
     rm -rf "$folder"
     fetch_from "$name" "$folder" "$mirror" "$release" "$@" && unpack "$folder" && break
   done
-  if [ -x "$folder/root/usr/bin/$program" ]; then
+  if has "$folder/root" "$program"; then
     mv -T "$folder/root" "$peers/$name" 2>/dev/null # fails if another run was faster
     say "$name is in $peers/$name"
   fi
   rm -rf "$folder"
-  [ -x "$peers/$name/usr/bin/$program" ]
+  has "$peers/$name" "$program"
 }
 
 failed=0
