@@ -227,6 +227,16 @@ void dns_message_free(struct dns_message *m)
     *m = (struct dns_message){0};
 }
 
+struct dns_message dns_message_take(struct dns_message *message)
+{
+    struct dns_message taken = *message;
+    taken.bytes = NULL;
+    taken.len = 0;
+    message->list = NULL;
+    message->count = 0;
+    return taken;
+}
+
 const char *dns_rcode_name(enum dns_rcode rcode)
 {
     static const char *const names[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",

@@ -36,6 +36,9 @@ int dns_message_parse(const unsigned char *message, size_t len, struct dns_messa
                       struct err *err);
 void dns_message_free(struct dns_message *message);
 
+/* Moves the records out of *message; the bytes stay behind. */
+struct dns_message dns_message_take(struct dns_message *message);
+
 /* "NXDOMAIN"; a number has no name here if it is none of enum dns_rcode: then "an unknown code". */
 const char *dns_rcode_name(enum dns_rcode rcode);
 

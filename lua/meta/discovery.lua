@@ -161,6 +161,12 @@ function Backend:close() end
 --- env: `envFile`, what is exported to and read from (0640; `. file` in sh reads it), beside this
 --- process's own environment; without one, what is registered is known to this process only.
 --- `envPrefix` is how the variables' names begin.
+---
+--- dns: `dnsDomain`, below which the records are; `dnsResolver`, the address (or several) of who is
+--- asked, the system's unless given; `dnsServer`, who takes updates (the first resolver);
+--- `dnsKeyFile`, the TSIG key that signs them; `dnsUpdate = false` only reads; `dnsTtl`, seconds (5).
+--- A change is seen when the answer before has outlived its lifetime. The records are shown in
+--- backends/README.md.
 ---@param kind string
 ---@param options table
 ---@return orrery.backend? backend or nil, message, code
