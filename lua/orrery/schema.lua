@@ -385,7 +385,7 @@ M.discovery = node("object", "where instances are registered and looked up", {
       pattern = "^[%w_][%w_.-]*$", says = "a domain name" }),
     dnsResolver = several("dns: host:port of who is asked", "127.0.0.1:53"),
     dnsServer = text("dns: host:port of who takes updates (the resolver)"),
-    dnsTtl = seconds("dns: how long an answer may be kept", { min = 1, default = 300 }),
+    dnsTtl = seconds("dns: how long an answer may be kept", { min = 1, default = 5 }),
     dnsKeyFile = text("dns: the TSIG key, in a file as BIND and Knot have it"),
     dnsUpdate = flag("dns: register by updates (if there is a key)"),
     filePath = text("file: the folder"),
