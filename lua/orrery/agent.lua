@@ -138,9 +138,16 @@ end
 
 --- What it learns is kept in the state folder, for a start while no backend answers.
 local function open_discovery(agent, stack)
-  return discovery.open(stack, { secrets = agent.secrets, keep = true, tell = function(message)
-    events.add(agent.log, { type = "discovery", reason = message, failed = true })
-  end })
+  local function tell(message, service, good)
+    events.add(agent.log, { type = "discovery", service = service, reason = message,
+      failed = not good })
+  end
+  local function notice(service, stale, message)
+    if not stale then return tell(("where %s is is known again"):format(service), service, true) end
+    tell(("where %s is may be out of date: %s"):format(service, message), service)
+  end
+  return discovery.open(stack, { secrets = agent.secrets, keep = true, tell = tell,
+    notice = notice })
 end
 
 --- Opens what the agent needs before anything starts; nil, message, exit code if it cannot.

@@ -97,6 +97,7 @@ local function watches_of(self, how)
   local interval = self.discovery.healthCheckInterval
     or options_of.default("healthCheckInterval")
   return watch.new({ parts = self.parts, interval = interval, grace = how.grace,
+    notice = how.notice,
     cache = how.cache and cache_of.open(how.cache, { keep = how.keep, tell = how.tell }),
     sentence = function(part, message, code)
       return (select(2, failed("query", part, message, code, PLAIN)))
@@ -106,7 +107,8 @@ end
 --- Opens the backends that a stack names, or a plain table of the keys of `discovery`. Waits, if a
 -- secret is to be had from a command. `how` (optional): secrets (a store), dir (where relative
 -- paths begin), cache (the folder of the last good answers), keep (true: write there, too),
--- tell(message), grace (seconds that an answer may take). Returns an object | nil, message, code.
+-- tell(message), notice(service, stale, error) when the answers of a watch become old or fresh
+-- again, grace (seconds that an answer may take). Returns an object | nil, message, code.
 function M.open(from, how)
   local discovery
   discovery, how = settings_of(from, how)

@@ -104,19 +104,22 @@ describe("a service that needs one of another stack", function()
     local port = server.ports[1]
     local dir = agents.stack(user_of_relay(), discovery(port))
     put(port, { service = "relay", id = "relay@b", node = "b", address = "10.0.0.2", port = 1 })
-    local function starts(wanted)
+    local function starts(wanted, event)
       local agent = agents.up(dir)
-      local ok, problem = pcall(support.wait_until, function()
-        return agent:text("where") == wanted
-      end, 30, "a start")
+      local ok, problem = pcall(function()
+        support.wait_until(function() return agent:text("where") == wanted end, 30, "a start")
+        local _, out = agent:orrery("events")
+        has(out, event)
+      end)
       agent:down()
       if not ok then error(problem .. "\n" .. agent:text("up.log"), 0) end
     end
-    local ok, problem = pcall(starts, FIRST)
+    local ok, problem = pcall(starts, FIRST, "found: relay@b")
     server.stop()
     if not ok then error(problem, 0) end
     assert.equal(tonumber("640", 8),
       core.file.stat(dir .. "/state/last-known/relay.json").mode)
-    starts(FIRST .. FIRST)
+    starts(FIRST .. FIRST, "where relay is may be out of date: Cannot query discovery backend "
+      .. "keystore at http://127.0.0.1:" .. port .. "/relay: connection refused")
   end)
 end)

@@ -54,6 +54,13 @@ local function with_source(records, source)
   return list
 end
 
+--- Tells the owner of the watches, once, that answers have become old, or are fresh again.
+local function notice(hub, stale)
+  if hub.was_stale == stale then return end
+  if hub.notice and (stale or hub.was_stale) then hub.notice(hub.service, stale, hub.error) end
+  hub.was_stale = stale
+end
+
 --- Takes over an answer; wakes the waiters if it differs in any way from the one before.
 local function publish(hub, records, state)
   local text = text_of(records)
@@ -62,6 +69,7 @@ local function publish(hub, records, state)
   if changed or other or not hub.records then hub.records = records end
   hub.text, hub.source, hub.stale, hub.error = text, state.source, state.stale, state.error
   hub.at = state.at or time.now()
+  notice(hub, state.stale)
   if changed or other then wake(hub) end
   return changed
 end
@@ -90,6 +98,7 @@ end
 local function keep_last(hub)
   if not show_last(hub) and hub.told ~= hub.error then wake(hub) end
   hub.told = hub.error
+  notice(hub, true)
 end
 
 --- A backend behind the first answered. That it has none may come of being another: an answer with
@@ -212,8 +221,9 @@ end
 local function new_hub(watches, service)
   local hub = setmetatable({ service = service, parts = watches.parts, cache = watches.cache,
     interval = watches.interval, grace = watches.grace, sentence = watches.sentence,
-    waiters = {}, count = 0, seq = 0, failures = 0, relists = 0, idle = 0, asked = 0,
-    turns = BURST, turns_at = time.monotonic() }, hub_class)
+    notice = watches.notice, waiters = {}, count = 0, seq = 0,
+    failures = 0, relists = 0, idle = 0, asked = 0, turns = BURST,
+    turns_at = time.monotonic() }, hub_class)
   hub.task = task.spawn(run, hub)
   return hub
 end
@@ -226,10 +236,11 @@ end
 
 --- Where the watches of one discovery are kept. Options: parts (the backends, first first),
 -- interval (seconds, for those that cannot watch), cache (or nil), grace (seconds for an answer),
--- sentence(part, message, code).
+-- sentence(part, message, code), notice(service, stale, error) (or nil).
 function M.new(options)
   return { parts = options.parts, interval = options.interval, cache = options.cache,
-    grace = options.grace or GRACE, sentence = options.sentence, hubs = {} }
+    grace = options.grace or GRACE, sentence = options.sentence, notice = options.notice,
+    hubs = {} }
 end
 
 --- One more waiter for a service.
