@@ -121,7 +121,7 @@ M.check = node("object", "a health check", {
     expectBody = text("http: a text that the body contains"),
     expectJson = node("map", "http: JSON pointer = value", { keys = ANY_NAME,
       of = node("any", "the value there") }),
-    tls = node("object", "http: TLS; tcp: a handshake, and neither send nor expect", { fields = {
+    tls = node("object", "http, tcp: how TLS is done; a tcp check shakes hands first", { fields = {
       ca = text(FILE_OR_PATH), cert = text(FILE_OR_PATH), key = text(FILE_OR_PATH),
       serverName = text("the name in the certificate"),
       verify = flag("false trusts any certificate"),

@@ -115,7 +115,8 @@ describe("a check meets", function()
     times_out(tls { send = ask "/drip", expect = "bye", timeout = 1.2 })
     contains(fails_within(5, tls { expect = "x", tls = { ca = cert } }),
       "its TLS certificate is not accepted")
-    contains(fails_within(5, tcp { tls = {}, send = "x", expect = "x" }), "the TLS handshake failed")
+    contains(fails_within(5, tcp { tls = {}, send = "x", expect = "x" }),
+      "the TLS handshake failed")
   end)
 
   it("a server that speaks no TLS, or nothing", function()
