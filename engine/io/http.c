@@ -17,7 +17,7 @@
 
 #define MAX_HEADERS (64 * 1024)
 #define MAX_REDIRECTS 5
-#define MAX_IDLE 64u /* operations kept for the next request */
+#define MAX_IDLE 256u /* operations kept for the next request */
 #define MAX_IDLE_BODY (16 * 1024u)
 #define STREAM_AHEAD                                                                               \
     (64 * 1024) /* what a stream's reader may be behind before the sender waits                    \
@@ -29,7 +29,7 @@ struct http_op {
     struct io *io;                 /* borrowed */
     struct http_plan *plan;        /* borrowed, or `own` */
     struct http_plan own;          /* embedded: what nobody else has planned, a redirect too */
-    uint64_t configured;           /* the id of the plan that the transfer's handle was told */
+    struct http_told told;         /* to libcurl's handle */
     struct dns_op *dns;            /* while the host is being resolved */
     struct curl_slist *addresses;  /* owned; libcurl reads them */
     struct http_op *next_idle;     /* io->http_idle */
@@ -63,7 +63,7 @@ static void free_easy(struct http_op *op)
     if (op->transfer.easy)
         libcurl.easy_cleanup(op->transfer.easy);
     op->transfer.easy = NULL;
-    op->configured = 0;
+    op->told = (struct http_told){0};
 }
 
 static void free_op(uv_handle_t *timer)
@@ -364,18 +364,17 @@ static void transfer_touched(struct http_transfer *transfer)
     op->changed(op->data);
 }
 
-/* A handle that has been told this plan before knows it still. */
 static void configure(struct http_op *op)
 {
     CURL *easy = op->transfer.easy;
-    if (op->configured != op->plan->id) {
-        http_plan_configure(op->plan, easy);
+    if (op->told.id != op->plan->id) {
+        http_plan_configure(op->plan, &op->told, easy);
         libcurl.easy_setopt(easy, CURLOPT_ERRORBUFFER, op->curl_error);
         libcurl.easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
         libcurl.easy_setopt(easy, CURLOPT_HEADERDATA, op);
         libcurl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
         libcurl.easy_setopt(easy, CURLOPT_WRITEDATA, op);
-        op->configured = op->plan->id;
+        op->told = (struct http_told){.id = op->plan->id, .plain = op->plan->plain};
     }
     libcurl.easy_setopt(easy, CURLOPT_RESOLVE, op->addresses);
 }

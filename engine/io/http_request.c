@@ -16,6 +16,7 @@
 #define MAX_METHOD 20
 #define MAX_UNIX_PATH (sizeof((struct sockaddr_un *)0)->sun_path - 1)
 #define CA_CACHE_S 3600L
+#define CONNECT_TIMEOUT_MS (7 * 24 * 3600 * 1000L)
 
 /* ---- copies ---- */
 
@@ -235,11 +236,62 @@ static int read_parts(struct http_target *target, CURLU *url, const struct http_
     return result;
 }
 
+/* The length of a host that is written in its one normal form, so that it need not be parsed; 0:
+ * perhaps it is not. */
+static size_t plain_host(const char *host)
+{
+    size_t len = strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789.-");
+    char text[DNS_TEXT_SIZE];
+    union dns_address address;
+    if (len == 0 || len >= sizeof text || (host[0] >= 'a' && host[0] <= 'z'))
+        return len;
+    memcpy(text, host, len);
+    text[len] = '\0';
+    return dns_numeric(text, &address) ? len : 0;
+}
+
+static size_t plain_port(const char *port)
+{
+    size_t len = strspn(port, "0123456789");
+    return len <= 5 && port[0] != '0' && strtoul(port, NULL, 10) <= UINT16_MAX ? len : 0;
+}
+
+static bool is_plain_path(const char *path)
+{
+    const char *rest = path + strspn(path, "/abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                           "0123456789-_~.");
+    return path[0] == '/' && !*rest && !strstr(path, "/.");
+}
+
+/* The usual URL, which is most of what checks ask: "http://127.0.0.1:8080/health". Parsing it in
+ * full takes longer than all else that is done for a request before it is sent. */
+static bool parse_plain(struct http_target *target, const char *url)
+{
+    bool secure = strncmp(url, "https://", 8) == 0;
+    if (!secure && strncmp(url, "http://", 7) != 0)
+        return false;
+    const char *host = url + (secure ? 8 : 7);
+    size_t host_len = plain_host(host), port_len = 0;
+    const char *path = host + host_len;
+    if (*path == ':') {
+        port_len = plain_port(path + 1);
+        path += port_len ? 1 + port_len : 0;
+    }
+    if (!host_len || !is_plain_path(path))
+        return false;
+    target->url = xstrdup(url);
+    target->host = xstrndup(host, host_len);
+    target->port = port_len ? xstrndup(path - port_len, port_len) : xstrdup(secure ? "443" : "80");
+    return true;
+}
+
 int http_target_parse(struct http_target *target, const struct http_request *request,
                       struct err *err)
 {
-    CURLU *url = libcurl.url();
     *target = (struct http_target){0};
+    if (!request->server_name && parse_plain(target, request->url))
+        return 0;
+    CURLU *url = libcurl.url();
     int result = url ? read_parts(target, url, request, err) : -1;
     if (result == 0) {
         strip_brackets(target->host);
@@ -330,19 +382,16 @@ static void configure_tls(CURL *easy, const struct http_request *r)
     }
 }
 
-/* libcurl's own deadlines are set beyond ours, which decides. */
+/* libcurl's own deadline is set beyond any of ours, which decide. It gets no URL but of http and
+ * https, and follows no redirect by itself. */
 static void configure_connection(CURL *easy, const struct http_request *r)
 {
     libcurl.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     libcurl.easy_setopt(easy, CURLOPT_PROXY, "");
-    libcurl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     libcurl.easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     libcurl.easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
     libcurl.easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_SIZE);
-    libcurl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(r->timeout_ms + 60000));
-    libcurl.easy_setopt(easy, CURLOPT_FRESH_CONNECT, r->reuse ? 0L : 1L);
-    bool stays = r->reuse || r->connect_only; /* the latter is never reused anyway */
-    libcurl.easy_setopt(easy, CURLOPT_FORBID_REUSE, stays ? 0L : 1L);
+    libcurl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
     if (r->connect_only)
         libcurl.easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     if (r->unix_path)
@@ -379,7 +428,9 @@ static struct curl_slist *append_host(struct curl_slist *list, const struct http
 
 static struct curl_slist *request_headers(const struct http_request *request)
 {
-    struct curl_slist *list = libcurl.slist_append(NULL, "Expect:"); /* no wait before a body */
+    struct curl_slist *list = NULL;
+    if (request->body)
+        list = libcurl.slist_append(list, "Expect:"); /* no wait before a body */
     if (request->body && !has_header(request, "Content-Type"))
         list = libcurl.slist_append(list, "Content-Type:"); /* we do not guess one */
     if (!request->reuse && !has_header(request, "Connection"))
@@ -393,6 +444,12 @@ static struct curl_slist *request_headers(const struct http_request *request)
 
 /* ---- plans ---- */
 
+static bool is_plain(const struct http_request *r)
+{
+    return strcmp(r->method, "GET") == 0 && !r->body && !r->unix_path && !r->ca && !r->cert &&
+           !r->key && !r->server_name && !r->no_verify && !r->connect_only;
+}
+
 int http_plan_make(struct http_plan *plan, struct err *err)
 {
     static _Atomic uint64_t last_id;
@@ -402,6 +459,7 @@ int http_plan_make(struct http_plan *plan, struct err *err)
         return -1;
     plan->headers = request_headers(request);
     plan->connect_to = connect_to(&plan->target, request);
+    plan->plain = is_plain(request);
     plan->id = ++last_id;
     return 0;
 }
@@ -421,14 +479,23 @@ void http_plan_close(struct http_plan *plan)
     *plan = (struct http_plan){0};
 }
 
-void http_plan_configure(const struct http_plan *plan, CURL *easy)
+static void configure_all(const struct http_request *request, CURL *easy)
 {
-    const struct http_request *request = &plan->request.of;
     libcurl.easy_reset(easy);
     configure_connection(easy, request);
     configure_method(easy, request);
     configure_tls(easy, request);
     libcurl.easy_setopt(easy, CURLOPT_USERAGENT, "orrery/" ORRERY_VERSION);
+}
+
+void http_plan_configure(const struct http_plan *plan, const struct http_told *told, CURL *easy)
+{
+    const struct http_request *request = &plan->request.of;
+    bool stays = request->reuse || request->connect_only; /* the latter is never reused anyway */
+    if (!told->plain || !plan->plain)
+        configure_all(request, easy);
+    libcurl.easy_setopt(easy, CURLOPT_FRESH_CONNECT, request->reuse ? 0L : 1L);
+    libcurl.easy_setopt(easy, CURLOPT_FORBID_REUSE, stays ? 0L : 1L);
     libcurl.easy_setopt(easy, CURLOPT_HTTPHEADER, plan->headers);
     libcurl.easy_setopt(easy, CURLOPT_CONNECT_TO, plan->connect_to);
     libcurl.easy_setopt(easy, CURLOPT_URL, plan->target.url);

@@ -38,11 +38,20 @@ struct http_plan {
     struct http_target target;               /* embedded */
     struct curl_slist *headers, *connect_to; /* owned; libcurl reads them */
     uint64_t id;                             /* no other plan has or had it; 0: not made */
+    bool
+        plain; /* to another plain plan only what http_plan_configure() always tells is different */
+};
+
+/* What a handle of libcurl's has been told last. All zero: nothing. */
+struct http_told {
+    uint64_t id; /* of the plan */
+    bool plain;
 };
 
 /* Makes it of plan->request, which is filled. Close it whatever the result. */
 int http_plan_make(struct http_plan *plan, struct err *err);
 void http_plan_close(struct http_plan *plan);
 
-/* Tells libcurl, as if nothing had been told to it before. The plan outlives the transfer. */
-void http_plan_configure(const struct http_plan *plan, CURL *easy);
+/* Tells libcurl all of it, or if both were plain what may differ. The plan outlives the transfer.
+ */
+void http_plan_configure(const struct http_plan *plan, const struct http_told *told, CURL *easy);
