@@ -2,7 +2,7 @@
 PREFIX = /usr/local
 CMAKE_FLAGS =
 
-.PHONY: help up build test check static bench install clean deps deps-run deps-test peers build-asan
+.PHONY: help up build test check static bench install clean deps deps-run deps-test deps-bench peers build-asan
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -21,8 +21,8 @@ check: static test ## format, layer rules, warnings as errors, sanitizers, tests
 static: deps-test
 	@.ci/check.sh
 
-bench: deps-run deps-test peers build ## measure speed and weight
-	@spec/bench/run.sh
+bench: deps-run deps-test peers deps-bench build ## measure speed and weight, beside peers
+	@spec/bench/run.sh $(TABLES)
 
 install: deps build ## install into PREFIX (/usr/local)
 	@cmake -S . -B build -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -37,6 +37,9 @@ deps:
 
 deps-run:
 	@.ci/deps.sh build run
+
+deps-bench:
+	@.ci/deps.sh build bench
 
 deps-test:
 	@.ci/deps.sh build test

@@ -1,7 +1,7 @@
 #!/bin/sh
 # deps.sh -- installs the Debian packages that are missing, and nothing else. A run that finds
 # everything in place takes milliseconds. It lies in .ci because only make calls it.
-#   deps.sh GROUP...      groups: build run test
+#   deps.sh GROUP...      groups: build run test bench
 set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libcurl4-openssl-dev libyaml-dev
@@ -10,6 +10,7 @@ build="gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libcurl4-openssl-de
 # npm installs the Node services; the rest compiles their one native module, where npm has no ready one.
 run="g++ make python3 ca-certificates curl"
 test="lua5.4 lua-busted lua-check clang-format postgresql systemd dbus bind9-dnsutils"
+bench="lua5.4 nginx-light prometheus-blackbox-exporter"
 
 me=deps
 . "$(dirname "$0")/progress.sh"
@@ -20,6 +21,7 @@ wanted_packages() {
       build) echo $build ;;
       run) echo $run; command -v npm >/dev/null || echo nodejs npm ;;
       test) echo $test ;;
+      bench) echo $bench ;;
       *) say "no such group: $group"; exit 2 ;;
     esac
   done
@@ -78,6 +80,14 @@ keep_postgresql_quiet() {
   [ -e $conf ] || as_root sh -c "mkdir -p ${conf%/*} && echo 'create_main_cluster = false' >$conf"
 }
 
+# The benches run servers of their own too; Debian starts these two with the machine.
+keep_peers_quiet() {
+  [ -d /run/systemd/system ] || return 0
+  for name in nginx prometheus-blackbox-exporter; do
+    case " $* " in *" $name"*) as_root systemctl --quiet disable --now $name || true ;; esac
+  done
+}
+
 # Services run as this user when root starts them.
 make_service_user() {
   [ "$(id -u)" = 0 ] || return 0
@@ -95,5 +105,6 @@ if [ -n "$missing" ]; then
   case " $missing " in *" postgresql "*) keep_postgresql_quiet ;; esac
   lists_are_fresh || update_lists
   install_packages $missing || { update_lists && install_packages $missing; }
+  keep_peers_quiet $missing
 fi
 make_service_user
