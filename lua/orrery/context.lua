@@ -13,16 +13,19 @@ local function own_record(stack, i)
 end
 
 --- What discovery knows of a service of another stack, the same through one rendering. Most stacks
--- name none, so nothing is watched before it is named; it waits at the first time only.
+-- name none, so nothing is watched before it is named; it waits at the first time only. That nobody
+-- can tell is not that there is none.
 local function foreign_lookup(discovery)
   local found = {}
   return function(name)
-    if not found[name] then found[name] = discovery and discovery:known(name) or {} end
-    return found[name]
+    if found[name] or not discovery then return found[name] or {} end
+    local records, message = discovery:known(name)
+    found[name] = records
+    return records, message
   end
 end
 
---- The render context of instance `i`. Its lookup() and reveal() may wait.
+--- The render context of instance `i`. Its lookup() (records | nil, message) and reveal() may wait.
 function M.of(stack, supervisor, i, discovery, secrets)
   local foreign = foreign_lookup(discovery)
   i.chosen = i.chosen or {} -- it stays with the instances of others that it was given
@@ -34,9 +37,9 @@ function M.of(stack, supervisor, i, discovery, secrets)
     local instances = supervisor.by_service[name]
     if not instances then
       local dependency = i.service.dependencies[name]
-      local records = foreign(name)
-      return dependency and dependency.discover and groups.members(dependency, records,
-        supervisor.checks_on) or records
+      local records, message = foreign(name)
+      if not (records and dependency and dependency.discover) then return records, message end
+      return groups.members(dependency, records, supervisor.checks_on)
     end
     local records = {}
     for _, other in ipairs(instances) do records[#records + 1] = own_record(stack, other) end

@@ -227,21 +227,29 @@ local function service_names(self)
   return names
 end
 
--- A template alone has no stack that could say which services there are (`any_service`).
+-- Whether there is such a service; nil and a message if nobody can tell now. A template alone has no
+-- stack that could say which services there are (`any_service`).
 local function known_service(self, name)
   if self.stack.any_service and type(name) == "string" then return true end
-  if self.stack.services[name] or (self.service.dependencies or {})[name] then return true end
-  return #self.lookup(name) > 0
+  if self.stack.services[name] then return true end
+  local records, message = self.lookup(name)
+  if not records then return nil, message end
+  return #records > 0 or (self.service.dependencies or {})[name] ~= nil
 end
 
-local function unknown_service(self, name)
+local function unknown_service(self, name, message)
+  if message then
+    return failure(("nothing is known of service '%s' yet: %s"):format(tostring(name), message),
+      true)
+  end
   return failure(("there is no service '%s' in this stack%s"):format(tostring(name),
     suggest.hint(tostring(name), suggest.names(self.stack.services))))
 end
 
 function roots.service(self)
   return root_view("service", function(name)
-    if not known_service(self, name) then return unknown_service(self, name) end
+    local known, message = known_service(self, name)
+    if not known then return unknown_service(self, name, message) end
     return self:service_view(name)
   end, service_names(self))
 end
@@ -250,8 +258,9 @@ local function by_id(a, b) return tostring(a.id) < tostring(b.id) end
 
 function roots.services(self)
   return root_view("services", function(name)
-    if not known_service(self, name) then return unknown_service(self, name) end
-    local records, list = {table.unpack(self.lookup(name))}, {}
+    local known, message = known_service(self, name)
+    if not known then return unknown_service(self, name, message) end
+    local records, list = {table.unpack(self.lookup(name) or {})}, {}
     if self.listed then self.listed[name] = #records end
     table.sort(records, by_id)
     for i, record in ipairs(records) do list[i] = fields.view(self, name, record) end

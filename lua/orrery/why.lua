@@ -59,8 +59,8 @@ local function wait_on(sup, i, name, dependency, waited)
   local budget = dependency.timeout or i.budget
   local dropped = sup.dropped[i.service.name] and sup.dropped[i.service.name][name]
   local over = waited and waited >= budget
-  local holds = dependency.type == "required"
-    or (dependency.type == "optional" and not dropped and not over)
+  local holds = waited and (dependency.type == "required"
+    or (dependency.type == "optional" and not dropped and not over)) or false
   wait.service, wait.type, wait.timeout, wait.holds = name, dependency.type, budget, holds
   wait.left = waited and not over and budget - waited or nil
   return wait
@@ -279,18 +279,25 @@ local function explain(sup, i, now)
   return v
 end
 
+local WEIGHT = { required = 3, circular = 2, optional = 1 }
+
+--- Of the unmet dependencies the one that holds, else the one that weighs most.
+local function first_unmet(sup, v)
+  local first, weight
+  for _, wait in ipairs(v.waits) do
+    local own = (WEIGHT[wait.type] or 0) + (wait.holds and 10 or 0)
+    if own > (weight or 0) then first, weight = wait, own end
+  end
+  if not first or not (first.holds or v.state == "running") then return nil end
+  return first.instance and sup.by_id[first.instance]
+end
+
 --- Who must move first: a holder at shutdown, else the first unmet dependency.
 local function below(sup, v)
   if v.holders[1] then return sup.by_id[v.holders[1]] end
   if v.desired == "down" or v.state == "failed" or v.state == "done" or v.state == "stopping"
     or v.state == "backoff" then return nil end
-  local first
-  for _, wait in ipairs(v.waits) do
-    if wait.holds then return wait.instance and sup.by_id[wait.instance] end
-    if wait.type ~= "soft" then first = first or wait end
-  end
-  local instance = first and v.state == "running" and first.instance
-  return instance and sup.by_id[instance] or nil
+  return first_unmet(sup, v)
 end
 
 --- The links from `v` down to the root cause, itself not included; a service that was seen ends it.

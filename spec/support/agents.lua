@@ -97,8 +97,11 @@ function M.detached(dir)
 end
 
 --- Runs `body(agent)` over a stack of `services`, and ends the agent whatever happens.
-function M.with(services, body, more)
-  local agent = M.up(M.stack(services, more))
+function M.with(services, body, more) return M.over(M.stack(services, more), body) end
+
+--- The same over the folder `dir`, which has a stack.
+function M.over(dir, body)
+  local agent = M.up(dir)
   local ok, problem = xpcall(body, debug.traceback, agent)
   local status = agent:down()
   if not status then agent.process:kill() end

@@ -184,7 +184,7 @@ function M.choose(self, name)
   local service = self.stack.services[name]
   if service and service.external then return nil end
   local best
-  for _, record in ipairs(self.lookup(name)) do
+  for _, record in ipairs(self.lookup(name) or {}) do
     if record.id == self.chosen[name] then return record end
     if not best or preferred(self, record, best) then best = record end
   end

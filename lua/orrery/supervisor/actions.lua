@@ -21,7 +21,8 @@ end
 
 function actions.start(sup, i)
   i.generation = i.generation + 1
-  i.exit, i.start_error, i.spawned, i.again, i.foreign = nil, nil, nil, nil, nil
+  i.exit, i.start_error, i.spawned, i.again = nil, nil, nil, nil
+  writer.set_flag(sup, i, "foreign", nil)
   i.started_at = core.time.monotonic()
   i.stale, i.restart_due = nil, nil -- the files are rendered now
   i.ready, i.status, i.verified = nil, nil, {}
@@ -55,8 +56,8 @@ function actions.stop_unready(sup, i)
 end
 
 --- A value is not known yet: looks again soon, and counts no failure.
-function actions.pend(_, i)
-  i.pending = true
+function actions.pend(sup, i)
+  writer.set_flag(sup, i, "pending", i.reason)
   i.next_start = core.time.monotonic() + PENDING_RETRY
 end
 

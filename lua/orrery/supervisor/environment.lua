@@ -103,7 +103,12 @@ local function add_dependencies(env, service, context)
   own.service = service.name
   local names = scope.new(own)
   for name in pairs(service.dependencies) do
-    local records = chosen_first(names, name, context.lookup(name))
+    local records, message = context.lookup(name)
+    if not records then
+      return nil, ("services.%s depends on %s, of which nothing is known yet: %s")
+        :format(service.name, name, message), true
+    end
+    records = chosen_first(names, name, records)
     if records[1] then
       local ok, err = add_records(env, names, name, records)
       if not ok then return nil, err end
@@ -128,11 +133,12 @@ local function add_file(env, service, rendered)
 end
 
 --- The environment of an instance: PATH HOME USER LANG TZ, the addresses of what it depends on, its
--- envFile, then its env (which so beats both). nil and a message if a part is missing.
+-- envFile, then its env (which so beats both). nil and a message if a part is missing, and true if
+-- it may come.
 function M.build(_, service, rendered, context)
   local env = base(service, package_of.path_for(context.stack, service))
-  local ok, err = add_dependencies(env, service, context)
-  if not ok then return nil, err end
+  local ok, err, pending = add_dependencies(env, service, context)
+  if not ok then return nil, err, pending end
   ok, err = add_file(env, service, rendered)
   if not ok then return nil, err end
   for key, value in pairs(rendered.env or {}) do env[key] = tostring(value) end

@@ -9,7 +9,7 @@ local facts = {}
 
 --- The driver started it: {pid =, checks = rendered check specs, url =}.
 function facts.started(sup, i, fact)
-  i.pending = nil
+  writer.set_flag(sup, i, "pending", nil)
   i.spawned, i.pid, i.url, i.did = true, fact.pid, fact.url, fact.did
   if fact.files then files.started(sup, i, fact.files) end
   if sup.checks_on and not i.oneshot then
@@ -17,9 +17,10 @@ function facts.started(sup, i, fact)
   end
 end
 
-function facts.start_error(_, i, fact)
+function facts.start_error(sup, i, fact)
   i.start_error = fact
-  i.foreign = fact.foreign
+  if not fact.pending then writer.set_flag(sup, i, "pending", nil) end
+  writer.set_flag(sup, i, "foreign", fact.foreign)
 end
 
 --- What a oneshot has published is known now: who waits for a value looks again.

@@ -78,9 +78,9 @@ local function prepare(driver, i)
   local written
   written, problems = refresh.first(i, files)
   if not written then return nil, render_error(problems) end
-  local env
-  env, err = environment.build(driver.stack, service, rendered, context)
-  if not env then return nil, start_error(err, { fatal = true }) end
+  local env, pending
+  env, err, pending = environment.build(driver.stack, service, rendered, context)
+  if not env then return nil, start_error(err, { fatal = not pending, pending = pending }) end
   local taken = port_problem(i)
   if taken then return nil, start_error(taken, { fatal = true, foreign = taken }) end
   return rendered, nil, env, written

@@ -51,6 +51,13 @@ function M.touch_around(sup, i)
   end
 end
 
+function M.set_flag(sup, i, flag, why)
+  local before = i[flag]
+  i[flag] = why or nil
+  if (before and true or false) == (why and true or false) then return end
+  M.emit(sup, i, "flag", { flag = flag, to = why and "set" or "cleared", reason = why or "" })
+end
+
 --- The only writer of an instance's state.
 function M.set_state(sup, i, transition)
   local before = i.state
@@ -58,15 +65,12 @@ function M.set_state(sup, i, transition)
   if FINAL[i.state] then i.planned = nil end
   if i.state == "running" and (i.unchecked or not sup.checks_on) then begin_healthy(i) end
   M.emit(sup, i, "state", { from = before, to = i.state, reason = i.reason })
+  if i.state == "stopped" then
+    M.set_flag(sup, i, "pending", nil)
+    M.set_flag(sup, i, "foreign", nil)
+  end
   M.touch_around(sup, i)
   if sup.on_change then sup.on_change(i) end
-end
-
-function M.set_flag(sup, i, flag, why)
-  local before = i[flag]
-  i[flag] = why or nil
-  if (before and true or false) == (why and true or false) then return end
-  M.emit(sup, i, "flag", { flag = flag, to = why and "set" or "cleared", reason = why or "" })
 end
 
 --- Hands a fact about instance `id` to the supervisor; may be called from any task.
