@@ -227,8 +227,8 @@ local function service_names(self)
   return names
 end
 
--- Whether there is such a service; nil and a message if nobody can tell now. A template alone has no
--- stack that could say which services there are (`any_service`).
+-- Whether there is such a service; nil and a message if nobody can tell now. A template alone has
+-- no stack that could say which services there are (`any_service`).
 local function known_service(self, name)
   if self.stack.any_service and type(name) == "string" then return true end
   if self.stack.services[name] then return true end

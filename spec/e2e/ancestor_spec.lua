@@ -221,9 +221,9 @@ describe("fault 9: a wait without a deadline, for a path that nobody serves", fu
   function()
     local port = support.free_port()
     agents.with(agents.service("pds", ("mkdir -p DIR/www/xrpc; cd DIR/www; while ! [ -e ../go ]; "
-        .. "do sleep 0.05; done; echo ok > xrpc/_health; exec python3 -m http.server %d "
-        .. "--bind 127.0.0.1"):format(port), ("type = 'process', port = %d, "
-        .. "healthEndpoint = '/xrpc/_health', env = { PYTHONDONTWRITEBYTECODE = '1' }"):format(port))
+        .. "do sleep 0.05; done; echo ok > xrpc/_health; exec python3 -B -m http.server "
+        .. "%d --bind 127.0.0.1"):format(port), ("type = 'process', port = %d, "
+        .. "healthEndpoint = '/xrpc/_health'"):format(port))
       .. agents.service("web", "exec sleep 600", "dependencies = { 'pds' }, "
         .. "dependencyTimeout = 0.5"), function(agent)
       agent:reach(function(i) return i.web.state == "blocked" end, "web to be blocked")
