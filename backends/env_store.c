@@ -167,7 +167,7 @@ static struct env_record *find(const struct records *r, const char *service, con
 static void set_lease(struct env_record *record, int64_t ttl)
 {
     record->ttl = ttl;
-    record->expires = ttl ? (int64_t)time(NULL) + ttl : 0;
+    record->expires = ttl ? sheet_expiry(ttl) : 0;
 }
 
 static void put(struct records *r, const struct backend_request *request)

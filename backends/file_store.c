@@ -378,7 +378,7 @@ static size_t find(const json_t *records, const char *service, const char *id)
 static void lease(const struct store *s, json_t *record, json_int_t ttl_s, bool owned)
 {
     json_object_set_new(record, "ttl", json_integer(ttl_s));
-    json_object_set_new(record, "expires", json_integer((json_int_t)time(NULL) + ttl_s));
+    json_object_set_new(record, "expires", json_integer(sheet_expiry(ttl_s)));
     if (owned)
         json_object_set_new(record, "owner", owner_dump(&s->self));
 }

@@ -247,3 +247,10 @@ int64_t sheet_revision(const struct instance *before, const struct instance *aft
     json_decref(new);
     return revision;
 }
+
+int64_t sheet_expiry(int64_t ttl_s)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec + ttl_s + (now.tv_nsec > 0);
+}

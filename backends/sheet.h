@@ -62,3 +62,6 @@ char **index_services(struct index *x, size_t *ret_count, struct err *err);
 /* The revision of a record that takes the place of `before` (may be NULL): that one's if they do
  * not differ, else a higher one. */
 int64_t sheet_revision(const struct instance *before, const struct instance *after);
+
+/* When what is renewed now is over: after `ttl_s` seconds, or up to one more. */
+int64_t sheet_expiry(int64_t ttl_s);

@@ -27,7 +27,6 @@ struct op {
     uint64_t deadline_ms;
     backend_done_fn *done;
     void *data; /* borrowed */
-    bool cancelled;
 };
 
 struct shelf {
@@ -46,20 +45,28 @@ struct shelf {
 
     uv_work_t work;
     bool busy, closed;
-    struct op *writing;    /* borrowed; NULL: the job is a reading */
-    uint64_t reading;      /* the clock when it began */
-    struct err work_fault; /* of the job */
+    bool writes;                /* the job is a writing, else a reading */
+    struct backend_request job; /* what it writes; the strings are owned once there is no writer */
+    struct op *writer;          /* borrowed; NULL: a reading, or it was cancelled */
+    uint64_t reading;           /* the clock when it began */
+    struct err work_fault;      /* of the job */
 };
 
 /* ---- life of an operation ---- */
 
+static void request_clear(struct backend_request *r)
+{
+    instance_free((struct instance *)r->record);
+    free((char *)r->service);
+    free((char *)r->id);
+    free((char *)r->cursor);
+    *r = (struct backend_request){0};
+}
+
 static void op_free(uv_handle_t *timer)
 {
     struct op *op = timer->data;
-    instance_free((struct instance *)op->request.record);
-    free((char *)op->request.service);
-    free((char *)op->request.id);
-    free((char *)op->request.cursor);
+    request_clear(&op->request);
     free(op);
 }
 
@@ -201,7 +208,7 @@ static void write_locked(struct shelf *s)
     int lock = s->paths.lock ? take_lock(s, &s->work_fault) : -1;
     if (s->paths.lock && lock < 0)
         return;
-    s->kind->write(s->store, &s->writing->request, &s->work_fault);
+    s->kind->write(s->store, &s->job, &s->work_fault);
     if (lock >= 0)
         file_unlock(lock);
 }
@@ -224,14 +231,15 @@ static bool wait_for_lock(struct op *op, struct err *err)
     return true;
 }
 
+/* `op` is NULL if nobody waits for it any more. */
 static void wrote(struct shelf *s, struct op *op)
 {
     struct err err = s->work_fault;
     s->work_fault = (struct err){0};
     if (!s->paths.watched && !err.code)
         changed(s, 0);
-    if (op->cancelled)
-        op_stop(op);
+    if (!op)
+        request_clear(&s->job);
     else if (!wait_for_lock(op, &err))
         op_answer(op, &(struct backend_answer){.err = err.code ? &err : NULL});
     err_clear(&err);
@@ -239,14 +247,21 @@ static void wrote(struct shelf *s, struct op *op)
 
 /* ---- reading ---- */
 
+static uint64_t ms_until(int64_t second)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t ms = (second - now.tv_sec) * 1000 - now.tv_nsec / 1000000;
+    return ms > 0 ? (uint64_t)ms + 1 : 1;
+}
+
 /* Looks again when the deadline, the next expiry or the next look at the owners is due. */
 static void rest(struct op *op, const struct index_answer *found)
 {
     struct shelf *s = op->shelf;
     uint64_t ms = op_left_ms(op);
-    int64_t expires_in = found->next_expiry - (int64_t)time(NULL);
-    if (found->next_expiry && expires_in >= 0 && (uint64_t)expires_in * 1000 + 10 < ms)
-        ms = (uint64_t)expires_in * 1000 + 10;
+    if (found->next_expiry && ms_until(found->next_expiry) < ms)
+        ms = ms_until(found->next_expiry);
     bool blind = s->paths.watched && !s->watch;
     if ((found->has_owners || blind) && ms > POLL_MS)
         ms = POLL_MS;
@@ -306,7 +321,7 @@ static void answer_reader(struct op *op)
 static void work(uv_work_t *request)
 {
     struct shelf *s = request->data;
-    if (s->writing)
+    if (s->writes)
         write_locked(s);
     else
         s->kind->read(s->store, &s->index, &s->work_fault);
@@ -324,12 +339,12 @@ static void shelf_free(struct shelf *s)
 static void worked(uv_work_t *request, int status)
 {
     struct shelf *s = request->data;
-    struct op *writer = s->writing;
+    struct op *writer = s->writer;
     (void)status;
     s->busy = false;
-    s->writing = NULL;
+    s->writer = NULL;
     uv_update_time(&s->io->loop);
-    if (writer) {
+    if (s->writes) {
         wrote(s, writer);
     } else {
         err_clear(&s->fault);
@@ -345,11 +360,12 @@ static void worked(uv_work_t *request, int status)
 static void start_job(struct shelf *s, struct op *first)
 {
     s->busy = true;
-    if (is_reader(first)) {
-        s->reading = s->clock;
-    } else {
+    s->writes = !is_reader(first);
+    s->reading = s->clock;
+    if (s->writes) {
         op_unlink(first);
-        s->writing = first;
+        s->writer = first;
+        s->job = first->request;
     }
     uv_queue_work(&s->io->loop, &s->work, work, worked);
 }
@@ -423,10 +439,11 @@ void shelf_cancel(void *self, void *data)
 {
     struct shelf *s = self;
     struct op *op = data;
-    if (op == s->writing)
-        op->cancelled = true;
-    else
-        op_stop(op);
+    if (op == s->writer) { /* the job goes on without it */
+        s->writer = NULL;
+        op->request = (struct backend_request){0};
+    }
+    op_stop(op);
 }
 
 void shelf_close(void *self)

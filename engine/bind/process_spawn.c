@@ -217,15 +217,28 @@ static void read_log(lua_State *L, struct capture_spec *ret)
 
 static struct proc *new_proc(lua_State *L, struct engine *e);
 
-static int begin(struct proc *p, struct process_spec *spec, const struct capture_spec *log,
-                 struct err *err)
+/* It reads and writes where we do; but a terminal's keys are ours, as it is no group of that. */
+static void inherit(struct process_spec *spec)
 {
-    p->capture = capture_open(p->engine->io, log, &spec->out_fd, &spec->err_fd, err);
+    spec->in_fd = isatty(0) ? -1 : 0;
+    spec->out_fd = 1;
+    spec->err_fd = 2;
+}
+
+static int begin(struct proc *p, struct process_spec *spec, const struct capture_spec *log,
+                 bool inherits, struct err *err)
+{
+    int out_fd, err_fd;
+    p->capture = capture_open(p->engine->io, log, &out_fd, &err_fd, err);
     if (!p->capture)
         return -1;
+    spec->out_fd = out_fd;
+    spec->err_fd = err_fd;
+    if (inherits)
+        inherit(spec);
     p->process = process_start(p->engine->io, spec, &calls, p, err);
-    close(spec->out_fd);
-    close(spec->err_fd);
+    close(out_fd);
+    close(err_fd);
     return p->process ? 0 : -1;
 }
 
@@ -243,6 +256,7 @@ int l_process_spawn(lua_State *L)
     spec.death_signal = read_signal(L, "deathSignal");
     spec.limits = limits;
     spec.limit_count = read_limits(L, limits);
+    bool inherits = bind_opt_boolean(L, 1, "inherit", false);
     read_log(L, &log);
     log.needle = bind_opt_string(L, 1, "expect", NULL);
     luaL_argcheck(L, !log.needle || *log.needle, 1, "field 'expect' is empty");
@@ -252,7 +266,7 @@ int l_process_spawn(lua_State *L)
     log.data = p;
     p->looks = log.needle != NULL;
 
-    if (begin(p, &spec, &log, &err) < 0) {
+    if (begin(p, &spec, &log, inherits, &err) < 0) {
         proc_dispose(p);
         return bind_fail(L, &err);
     }

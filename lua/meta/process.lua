@@ -37,6 +37,7 @@ local Process = {}
 ---@field deathSignal? string its stop signal if this process dies; default "TERM"
 ---@field instance? string "<stack>/<instance id>"; becomes ORRERY_INSTANCE
 ---@field expect? string a text that expected() waits for, in a line of its output
+---@field inherit? boolean it reads and writes what we do (a terminal it does not read); no log
 ---@field log? orrery.process.Log where its output goes; its last lines are kept in any case
 
 ---@class orrery.process.Log

@@ -104,6 +104,11 @@ local function user_base()
   return state .. "/orrery"
 end
 
+--- The folder of discovery's files where no stack says another.
+function M.discovery()
+  return is_root and "/etc/atproto/discovery" or user_base() .. "/discovery"
+end
+
 local function below(state)
   return { state = state, run = state .. "/run", logs = state .. "/log",
     discovery = state .. "/discovery" }
@@ -121,7 +126,7 @@ local function default_dirs(name)
     return dirs
   end
   return { state = "/var/lib/orrery/" .. name, run = "/run/orrery/" .. name,
-    logs = "/var/log/orrery/" .. name, discovery = "/etc/atproto/discovery",
+    logs = "/var/log/orrery/" .. name, discovery = M.discovery(),
     packages = "/var/lib/orrery/packages" }
 end
 

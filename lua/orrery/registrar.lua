@@ -53,6 +53,13 @@ function M.changed(registrar, i)
   elseif gone then push(registrar, { id = i.id }) end
 end
 
+--- Takes charge of a record that is registered already: it is renewed from now on.
+function M.adopt(registrar, record)
+  for _, part in ipairs(registrar.parts) do
+    part.wanted[record.id], part.registered[record.id] = record, record
+  end
+end
+
 -- ---- one backend ----
 
 local function report(part, message, fields)

@@ -112,8 +112,9 @@ local function read_short(result, options, words, word)
   end
 end
 
---- Reads words[words.at ..] into {option = value} and the list of other words. With `until_word` it
--- stops before the first word that is no option.
+--- Reads words[words.at ..] into {option = value} and the list of other words, whose field `before`
+-- is how many came before a "--". With `until_word` it stops before the first word that is no
+-- option.
 function M.read(words, options, until_word)
   if #words > MAX_WORDS then M.misuse("too many arguments (%d)", #words) end
   local result, rest = {}, {}
@@ -126,6 +127,7 @@ function M.read(words, options, until_word)
       rest[#rest + 1] = word
     elseif word == "--" then
       only_words = true
+      rest.before = #rest
     elseif word:sub(1, 2) == "--" then
       read_long(result, options, words, word)
     else
@@ -147,8 +149,8 @@ end
 --- Checks the arguments against "SERVICE", "[NAME]", "SERVICE..." or "[SERVICE...]" words.
 function M.count(rest, arguments)
   local min, max = 0, 0
+  for _ in (arguments or ""):gsub("%b[]", ""):gmatch("%S+") do min = min + 1 end
   for word in (arguments or ""):gmatch("%S+") do
-    if not word:find("^%[") then min = min + 1 end
     max = word:find("...", 1, true) and math.huge or max + 1
   end
   if #rest < min then

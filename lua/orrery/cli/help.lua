@@ -57,15 +57,31 @@ local function option_summary(option)
   return text
 end
 
-local function add_options(lines, title, options)
+local function add_option(lines, option)
+  local label, summary = option_label(option), wrap(option_summary(option), 26)
+  if #label > 22 then label = label .. "\n" .. (" "):rep(24) end
+  lines[#lines + 1] = ("  %-22s  %s"):format(label, summary)
+end
+
+--- Those of one section (nil: of none), under its title.
+local function add_options(lines, title, options, section)
   lines[#lines + 1] = ""
   lines[#lines + 1] = ui.paint("bold", title)
   for _, option in ipairs(options) do
-    if not option.hidden then
-      local summary = wrap(option_summary(option), 26)
-      lines[#lines + 1] = ("  %-22s  %s"):format(option_label(option), summary)
+    if not option.hidden and option.section == section then add_option(lines, option) end
+  end
+end
+
+local function sections(options)
+  local names, seen = {}, {}
+  for _, option in ipairs(options) do
+    local name = option.section
+    if name and not seen[name] then
+      seen[name] = true
+      names[#names + 1] = name
     end
   end
+  return names
 end
 
 local function add_group(lines, title, commands)
@@ -113,6 +129,9 @@ function M.command(command)
   local lines = {usage(command), "", wrap(summary .. " " .. (command.details or ""), 0)}
   if command.options and #command.options > 0 then
     add_options(lines, "Options", command.options)
+    for _, name in ipairs(sections(command.options)) do
+      add_options(lines, name, command.options, name)
+    end
   end
   add_options(lines, "Global options", M.global_options)
   lines[#lines + 1] = "\n" .. ui.paint("bold", "Exit codes")

@@ -1,14 +1,34 @@
 --- records -- what discovery answers, for people.
-local session = require "orrery.cli.session"
+local args = require "orrery.cli.args"
+local backend = require "orrery.cli.backend"
 local ui = require "orrery.cli.ui"
 
 local M = {}
 
---- The records of a service, and the cursor to watch from; ends the command if the backend errs.
-function M.lookup(backend, name, cursor, timeout)
-  local list, next_cursor = backend:lookup(name, cursor, timeout)
-  if list then return list, next_cursor end
-  session.fail(session.UNREACHABLE, "%s", next_cursor)
+--- What may be a service's name; misuse otherwise.
+function M.check_name(name)
+  if #name <= 63 and name:find("^%w[%w._-]*$") then return name end
+  args.misuse("%q is no service's name, which has up to 63 letters, digits and . _ - (not first)",
+    name)
+end
+
+--- The records of a service; ends the command if the backend errs.
+function M.lookup(discovery, plan, name)
+  local list, message, code = discovery:lookup(name)
+  return list or backend.fail(plan, message, code)
+end
+
+--- The records of every service.
+function M.all(discovery, plan)
+  local names, message, code = discovery:services()
+  if not names then backend.fail(plan, message, code) end
+  table.sort(names)
+  local list = {}
+  for _, name in ipairs(names) do
+    local found = M.lookup(discovery, plan, name)
+    table.move(found, 1, #found, #list + 1, list)
+  end
+  return list
 end
 
 function M.print(list)
