@@ -164,8 +164,8 @@ function Backend:close() end
 ---
 --- dns: `dnsDomain`, below which the records are; `dnsResolver`, the address (or several) of who is
 --- asked, the system's unless given; `dnsServer`, who takes updates (the first resolver);
---- `dnsKeyFile`, the TSIG key that signs them; `dnsUpdate = false` only reads; `dnsTtl`, seconds (5).
---- A change is seen when the answer before has outlived its lifetime. The records are shown in
+--- `dnsKeyFile`, the TSIG key that signs them; `dnsUpdate = false` only reads; `dnsTtl`, seconds
+--- (5). A change is seen when the answer before has outlived its lifetime. The records are shown in
 --- backends/README.md.
 ---@param kind string
 ---@param options table

@@ -10,7 +10,7 @@ local events = require "orrery.events"
 
 local M = {}
 
-local RETRY_FIRST, RETRY_LONGEST = 0.5, 15
+local RETRY_FIRST, RETRY_LONGEST = 0.5, 5
 
 -- Failures of one record, not of the backend: the others are tried, too.
 local OF_RECORD = { invalid = true, exists = true, not_found = true }

@@ -181,6 +181,23 @@ describe("a backend in Lua", function()
     fails("it.lua: open gave no table with the verbs", "bad_reply", none:services())
   end)
 
+  it("is opened once for all who ask at the same time", function()
+    local found <close> = assert(with_text(dir, [[local opened = 0
+      return { open = function(ctx)
+        ctx.time.sleep(0.1)
+        opened = opened + 1
+        return { services = function() return { "a" .. opened } end }
+      end }]]))
+    local tasks = {}
+    for n = 1, 10 do tasks[n] = task.spawn(function() return found:services() end) end
+    for n = 1, 10 do assert.same({ "a1" }, tasks[n]:join(10)) end
+    local closing = assert(with_text(dir, "return { open = function(ctx) ctx.time.sleep(1e6) end }"))
+    local waiting = task.spawn(function() return closing:services() end)
+    time.sleep(0.05)
+    closing:close()
+    fails("closed", "closed", waiting:join(5))
+  end)
+
   it("that computes for ever is stopped, and others go on", function()
     local found <close> = assert(with_text(dir, verbs [[
       lookup = function() while true do end end,

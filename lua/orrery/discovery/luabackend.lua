@@ -80,16 +80,31 @@ local function bounded(self, what, seconds, fn, ...)
   return nil, ("%s: %s did not end within %g s"):format(self.path, what, seconds), "timeout"
 end
 
---- The table that open() gives; opened at the first use, and again until it succeeds.
-local function store_of(self)
-  if self.store then return self.store end
+--- Calls its open(), and keeps the table or the problem.
+local function open_store(self)
   local store, message, code = bounded(self, "open", TIMEOUT, self.plugin.open, context_of(),
     self.options)
-  if self.store then return self.store end -- another was quicker
-  if store == nil then return its_failure(self, "open", message, code) end
-  if type(store) ~= "table" then return refuse(self, "open", "table with the verbs") end
-  self.store = store
-  return store
+  if type(store) == "table" then
+    self.store = store
+  elseif store == nil then
+    self.problem = table.pack(its_failure(self, "open", message, code))
+  else
+    self.problem = table.pack(refuse(self, "open", "table with the verbs"))
+  end
+  self.opening = nil
+end
+
+--- The table that open() gives; opened at the first use, once for all who ask, and again until it
+--- succeeds.
+local function store_of(self)
+  if self.store then return self.store end
+  local opening = self.opening or task.spawn(open_store, self)
+  self.opening, self.running[opening] = opening, true
+  opening:join()
+  self.running[opening] = nil
+  if self.closed then return nil, "closed", "closed" end
+  if self.store then return self.store end
+  return table.unpack(self.problem, 1, 3)
 end
 
 local function call(self, verb, seconds, ...)

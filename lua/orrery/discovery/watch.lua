@@ -271,9 +271,9 @@ end
 
 --- Waits for what this waiter has not seen yet.
 function waiter_class:next(timeout)
-  local hub = self.hub
+  local hub, seen = self.hub, self.seen
   local deadline = timeout and time.monotonic() + timeout
-  while self.seen == hub.seq and not self.closed and not hub.closed do
+  while seen == hub.seq and not self.closed and not hub.closed do
     self.waiting = self.waiting + 1
     local left = deadline and math.max(deadline - time.monotonic(), 0)
     if not self.queue:pop(left) then return nil, "timed out", "timeout" end
