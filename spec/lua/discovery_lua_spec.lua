@@ -191,7 +191,8 @@ describe("a backend in Lua", function()
     local tasks = {}
     for n = 1, 10 do tasks[n] = task.spawn(function() return found:services() end) end
     for n = 1, 10 do assert.same({ "a1" }, tasks[n]:join(10)) end
-    local closing = assert(with_text(dir, "return { open = function(ctx) ctx.time.sleep(1e6) end }"))
+    local closing = assert(with_text(dir,
+      "return { open = function(ctx) ctx.time.sleep(1e6) end }"))
     local waiting = task.spawn(function() return closing:services() end)
     time.sleep(0.05)
     closing:close()
