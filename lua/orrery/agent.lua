@@ -143,8 +143,9 @@ local function open_discovery(agent, stack)
       failed = not good })
   end
   local function notice(service, stale, message)
-    if not stale then return tell(("where %s is is known again"):format(service), service, true) end
-    tell(("where %s is may be out of date: %s"):format(service, message), service)
+    local what = "what is known of " .. service
+    if not stale then return tell(what .. " is up to date again", service, true) end
+    tell(("%s may be out of date: %s"):format(what, message), service)
   end
   return discovery.open(stack, { secrets = agent.secrets, keep = true, tell = tell,
     notice = notice })

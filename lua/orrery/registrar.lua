@@ -89,12 +89,12 @@ local function apply(part, id)
     local ok, err, code = part.backend:register(want, part.ttl)
     if not ok then return failed(part, id, "register with", err, code) end
     part.registered[id] = want
-    report(part, "registered", { service = want.service, instance = id })
+    report(part, "registered with " .. part.name, { service = want.service, instance = id })
   elseif have and not want then
     local ok, err, code = part.backend:deregister(have.service, id)
     if not ok then return failed(part, id, "deregister from", err, code) end
     part.registered[id] = nil
-    report(part, "deregistered", { service = have.service, instance = id })
+    report(part, "deregistered from " .. part.name, { service = have.service, instance = id })
   end
   return true
 end

@@ -119,7 +119,7 @@ describe("a service that needs one of another stack", function()
     if not ok then error(problem, 0) end
     assert.equal(tonumber("640", 8),
       core.file.stat(dir .. "/state/last-known/relay.json").mode)
-    starts(FIRST .. FIRST, "where relay is may be out of date: Cannot query discovery backend "
-      .. "keystore at http://127.0.0.1:" .. port .. "/relay: connection refused")
+    starts(FIRST .. FIRST, "what is known of relay may be out of date: Cannot query discovery "
+      .. "backend keystore at http://127.0.0.1:" .. port .. "/relay: connection refused")
   end)
 end)

@@ -82,6 +82,9 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 100
 
+    def handle_error(self, *_):
+        pass  # a reader that has gone
+
 
 server = Server(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 0), Handler)
 print(os.getpid(), server.server_port, flush=True)
