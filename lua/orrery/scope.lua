@@ -230,11 +230,10 @@ end
 -- Whether there is such a service; nil and a message if nobody can tell now. A template alone has
 -- no stack that could say which services there are (`any_service`).
 local function known_service(self, name)
-  if self.stack.any_service and type(name) == "string" then return true end
   if self.stack.services[name] then return true end
   local records, message = self.lookup(name)
   if not records then return nil, message end
-  return #records > 0 or (self.service.dependencies or {})[name] ~= nil
+  return self.stack.any_service or #records > 0 or (self.service.dependencies or {})[name] ~= nil
 end
 
 local function unknown_service(self, name, message)

@@ -167,23 +167,25 @@ local function json_number(text)
   end
 end
 
-local function typed(key, text)
+local function typed(flag, key, text)
   if text == "true" or text == "false" then return text == "true" end
   if not text:match('^[%[{"]') then return json_number(text) or text end
   local value, message = require("orrery.core").json.decode(text)
-  if value == nil then M.misuse("--set %s: %s", key, message) end
+  if value == nil then M.misuse("%s %s: %s", flag, key, message) end
   return value
 end
 
---- {"a.b=1", ...} to {["a.b"] = 1}: numbers, booleans and JSON are read as such.
-function M.settings(list)
+--- {"a.b=1", ...} to {["a.b"] = 1}: numbers, booleans and JSON are read as such. `flag` is for
+-- messages: --set unless told.
+function M.settings(list, flag)
+  flag = flag or "--set"
   local set = {}
   for _, word in ipairs(list or {}) do
     local key, text = word:match("^([%w_%-@/][^=]*)=(.*)$")
     if not key then
-      M.misuse("--set %s: expected KEY=VALUE, such as services.pds.port=3000", word)
+      M.misuse("%s %s: expected KEY=VALUE, such as services.pds.port=3000", flag, word)
     end
-    set[key] = typed(key, text)
+    set[key] = typed(flag, key, text)
   end
   return set
 end

@@ -138,6 +138,12 @@ local function read_flags(ctx, problems)
   return given
 end
 
+--- Whether a flag names a backend, or where one is.
+function M.is_named(ctx)
+  for _, key in ipairs(keys) do if ctx.options[flag_of(key)] ~= nil then return true end end
+  return false
+end
+
 --- A stack is meant when one is named, or when no flag names a backend.
 local function wants_stack(ctx, given, problems)
   local named = ctx.options.file or os.getenv("ORRERY_STACK") or ""
@@ -152,10 +158,11 @@ local function laid_over(below, given)
 end
 
 --- What the command line says, and the stack if one is meant: {discovery, node, ttl, how, stack}.
--- What is wrong with the flags is added to `problems`, which M.refuse() tells.
-function M.read(ctx, problems)
+-- What is wrong with the flags is added to `problems`, which M.refuse() tells. `alone`: no stack is
+-- meant.
+function M.read(ctx, problems, alone)
   local given = read_flags(ctx, problems)
-  local stack = wants_stack(ctx, given, problems) and session.stack(ctx) or nil
+  local stack = not alone and wants_stack(ctx, given, problems) and session.stack(ctx) or nil
   local discovery = laid_over(stack and stack.discovery or { backend = FIELDS.backend.default },
     given)
   local dir = stack and stack.dir or core.file.realpath(".")

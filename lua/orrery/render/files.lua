@@ -112,7 +112,8 @@ local function scope_of(r, config)
   local lookup = r.context.lookup
   function context.lookup(name)
     file.uses[name] = true
-    return lookup and lookup(name) or {}
+    if not lookup then return {} end
+    return lookup(name)
   end
   return scope.new(context), file
 end

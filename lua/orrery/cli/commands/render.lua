@@ -1,122 +1,134 @@
 local args = require "orrery.cli.args"
+local backend = require "orrery.cli.backend"
 local core = require "orrery.core"
+local rendering = require "orrery.cli.rendering"
 local session = require "orrery.cli.session"
-local ui = require "orrery.cli.ui"
 local view = require "orrery.cli.view"
 
-local DIFF_TIMEOUT = 10
+local STACKS = { "stack.lua", "stack.yaml", "stack.yml", "stack.json" }
 
-local function base(path)
-  return path:match("[^/]*$")
+local function has_stack()
+  local named = os.getenv("ORRERY_STACK")
+  if named and named ~= "" then return true end
+  for _, name in ipairs(STACKS) do if core.file.stat(name) then return true end end
+  return false
 end
 
---- Rendered files of one instance, or the end of the command with every problem.
-local function render(stack, seen, i, secrets)
-  local context = view.context(stack, seen, i, secrets)
-  local files, problems = require("orrery.render").files(stack, i.service.name, context)
-  if files then return files end
-  session.fail(session.INVALID, "the files of service '%s' cannot be rendered:\n%s",
-    i.service.name, require("orrery.problem").list(view.tidy(problems)))
+--- Whether the argument is a template of its own, and no stack is meant.
+local function is_template(ctx)
+  local path = ctx.args[1]
+  local stat = path and core.file.stat(path)
+  if not stat or stat.type ~= "file" or ctx.options.file then return false end
+  return backend.is_named(ctx) or not has_stack()
 end
 
-local function names_to_render(ctx, stack)
-  if ctx.args[1] and stack.services[ctx.args[1]] then return {ctx.args[1]} end
-  local names = {}
-  for name, service in pairs(stack.services) do
-    if not service.external and next(service.config or {}) then names[#names + 1] = name end
+--- {a = {b = 1}} of --var a.b=1.
+local function variables_of(words)
+  local vars = {}
+  for key, value in pairs(args.settings(words, "--var")) do
+    local place, names = vars, {}
+    for name in key:gmatch("[^.]+") do names[#names + 1] = name end
+    for i = 1, #names - 1 do
+      if type(place[names[i]]) ~= "table" then place[names[i]] = {} end
+      place = place[names[i]]
+    end
+    place[names[#names]] = value
   end
-  table.sort(names)
-  return names
+  return vars
 end
 
---- All files, or those of the service or of the file name that was given: {service, file}.
-local function collect(ctx, stack, secrets)
-  local seen, wanted, found = view.of(stack), ctx.args[1], {}
-  local is_service = wanted and stack.services[wanted]
-  for _, name in ipairs(names_to_render(ctx, stack)) do
-    for _, file in ipairs(render(stack, seen, seen.by_service[name][1], secrets)) do
-      if not wanted or is_service or file.path == wanted or base(file.path) == base(wanted) then
-        found[#found + 1] = {service = name, file = file}
-      end
+local function lay_over(settings, vars)
+  for key, value in pairs(vars) do
+    if type(value) == "table" and type(settings[key]) == "table" then
+      lay_over(settings[key], value)
+    else
+      settings[key] = value
     end
   end
-  if wanted and not is_service and #found == 0 then
-    args.misuse("%q is neither a service of stack '%s' nor one of its config files", wanted,
-      stack.name)
-  end
-  return found
 end
 
-local function show(found)
-  for i, item in ipairs(found) do
-    if #found > 1 then ui.out("%s# %s: %s", i > 1 and "\n" or "", item.service, item.file.path) end
-    ui.write((item.file.text:gsub("\n*$", "\n")))
+--- The stack with the variables of the command line, which every service gets that declares them.
+local function stack_with(ctx, vars)
+  local stack = session.stack(ctx)
+  for _, service in pairs(stack.services) do
+    service.settings = service.settings or {}
+    lay_over(service.settings, vars)
   end
+  return stack
 end
 
-local function write_out(found, folder)
-  for _, item in ipairs(found) do
-    local path = ("%s/%s/%s"):format(folder, item.service, base(item.file.path))
-    local ok, message = core.file.mkdir(folder .. "/" .. item.service)
-    if ok then ok, message = core.file.write(path, item.file.text, {mode = 416}) end
-    if not ok then session.fail(session.UNHEALTHY, "%s", message) end
-    ui.out("%s", path)
-  end
+--- The backend is opened once a template asks for a service of another stack.
+local function lazy_discovery(ctx)
+  local discovery
+  return { known = function(_, name)
+    discovery = discovery or backend.open(ctx)
+    return discovery:known(name)
+  end }
 end
 
---- The lines that differ; not those of a file with secrets, for an old line may hold one too.
-local function differences(item, real, disk)
-  if item.file.secret then return "(it holds secrets, so the lines are not shown)" end
-  local path = item.file.path
-  local result = core.process.run({argv = {"diff", "-u", "--label", path, "--label",
-    path .. " (rendered)", "--", disk and path or "/dev/null", "-"}, input = real.text,
-    timeout = DIFF_TIMEOUT})
-  return result and result.stdout:gsub("\n*$", "") or "(diff is not installed)"
+local function render_stack(ctx, vars)
+  local stack, options = stack_with(ctx, vars), ctx.options
+  local seen = view.of(stack)
+  seen.discovery = lazy_discovery(ctx)
+  if options.diff or options.check then
+    local real = rendering.collect(stack, seen, ctx.args[1], view.known_secrets(stack))
+    return rendering.compare(real, options.diff)
+  end
+  local found = rendering.collect(stack, seen, ctx.args[1], view.hidden_secrets())
+  if options.out then return rendering.write_out(found, options.out) end
+  if options.json then return rendering.show_json(found) end
+  return rendering.show(found)
 end
 
---- Compares with what is on the disk; the real secrets are compared, never shown.
-local function compare(ctx, stack, found)
-  local real, changed = collect(ctx, stack, view.known_secrets(stack)), 0
-  for i, item in ipairs(found) do
-    local path = item.file.path
-    local disk = core.file.read(path)
-    if disk ~= real[i].file.text then
-      changed = changed + 1
-      ui.out("%s", disk and path .. " differs" or path .. " is not there yet")
-      if ctx.options.diff then ui.out("%s", differences(item, real[i].file, disk)) end
-    end
-  end
-  return changed == 0 and session.OK or session.UNHEALTHY
-end
+local ALONE = "A template alone"
 
 return {
   name = "render",
   group = "prepare",
-  summary = "show config files as they would be written",
-  arguments = "[SERVICE|FILE]",
-  options = {
-    {name = "out", value = "DIR", summary = "write them to DIR/SERVICE/ instead of showing them"},
+  summary = "show or write config files, of a stack or of a template alone",
+  arguments = "[SERVICE|FILE|TEMPLATE]",
+  options = backend.with {
+    {name = "var", value = "NAME=VALUE", many = true, summary = "a variable, such as a.b=c"},
+    {name = "out", value = "PATH", summary = "write them to PATH/SERVICE/; a template: there"},
     {name = "diff", summary = "show how they differ from what is on the disk"},
     {name = "check", summary = "only say which differ"},
     {name = "json", summary = "print JSON"},
+    {name = "watch", short = "w", section = ALONE,
+      summary = "render again at every change in discovery"},
+    {name = "reload", value = "COMMAND", section = ALONE, summary = "run it after each change"},
+    {name = "check-command", value = "COMMAND", section = ALONE,
+      summary = "must accept the new file, ${file} in it, before it replaces the old one"},
+    {name = "format", value = "FORMAT", section = ALONE, summary = "json, yaml, toml, env or ini: "
+      .. "text that is not valid is refused (by the file's ending)"},
+    {name = "wait", value = "MIN[,MAX]", section = ALONE,
+      summary = "seconds of quiet before it is written, and at most (0.1,1)"},
+    {name = "min-instances", value = "N", type = "integer", section = ALONE,
+      summary = "wait for so many of each service that is listed"},
+    {name = "max-drop", value = "N", type = "number", section = ALONE,
+      summary = "keep the file when more than N go at once; below 1, a share"},
+    {name = "backups", value = "N", type = "integer", section = ALONE,
+      summary = "earlier files to keep beside it (1)"},
+    {name = "mode", value = "MODE", section = ALONE, summary = "such as 0640 (the old file's)"},
+    {name = "owner", value = "USER", section = ALONE, summary = "its owner (the old file's)"},
   },
-  details = "Without an argument the files of every service are rendered. Secrets are shown, and "
-    .. "written by --out, as ***.",
-  exits = {"0    rendered; with --diff and --check: nothing differs", "1    something differs, or "
-    .. "DIR cannot be written", "2    wrong usage",
-    "3    the stack is invalid, or a file cannot be rendered"},
-  example = "orrery -f simple-pds render pds --diff",
+  details = "Without an argument the files of every service of the stack are rendered. Secrets are "
+    .. "shown, and written by --out, as ***. The path of a template needs no stack: its services "
+    .. "are looked up in the backend that the flags name.",
+  exits = {"0    rendered; with --diff and --check: nothing differs", "1    something differs, "
+    .. "cannot be written, or waits for a value", "2    wrong usage",
+    "3    the stack is invalid, or a file cannot be rendered",
+    "4    the backend could not be reached"},
+  example = "orrery render nginx.conf.tmpl --backend consul --watch \\\n"
+    .. "    --out /etc/nginx/nginx.conf --reload \"nginx -s reload\"",
   run = function(ctx)
-    local stack = session.stack(ctx)
-    local found = collect(ctx, stack, view.hidden_secrets())
-    if ctx.options.diff or ctx.options.check then return compare(ctx, stack, found) end
-    if ctx.options.out then return write_out(found, ctx.options.out) end
-    if not ctx.options.json then return show(found) end
-    local list = {}
-    for i, item in ipairs(found) do
-      list[i] = {service = item.service, path = item.file.path, text = item.file.text,
-        secret = item.file.secret or false}
+    local vars = variables_of(ctx.options.var)
+    if is_template(ctx) then
+      return require("orrery.cli.standalone").run(ctx, ctx.args[1], vars)
     end
-    ui.json(ui.list(list))
+    for _, name in ipairs { "watch", "reload", "check-command", "wait", "mode", "owner" } do
+      if ctx.options[name] then args.misuse("--%s is for a template alone; a stack's file has "
+        .. "`%s` in its config", name, name) end
+    end
+    return render_stack(ctx, vars)
   end,
 }

@@ -1,0 +1,106 @@
+--- rendering -- the config files of a stack as commands show them.
+local args = require "orrery.cli.args"
+local core = require "orrery.core"
+local session = require "orrery.cli.session"
+local ui = require "orrery.cli.ui"
+local view = require "orrery.cli.view"
+
+local M = {}
+
+local DIFF_TIMEOUT = 10
+
+local function base(path) return path:match("[^/]*$") end
+
+--- Rendered files of one instance, or the end of the command with every problem.
+local function render(stack, seen, i, secrets)
+  local context = view.context(stack, seen, i, secrets)
+  local files, problems = require("orrery.render").files(stack, i.service.name, context)
+  if files then return files end
+  session.fail(session.INVALID, "the files of service '%s' cannot be rendered:\n%s",
+    i.service.name, require("orrery.problem").list(view.tidy(problems)))
+end
+
+local function names_to_render(stack, wanted)
+  if wanted and stack.services[wanted] then return { wanted } end
+  local names = {}
+  for name, service in pairs(stack.services) do
+    if not service.external and next(service.config or {}) then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+--- All files, or those of the service or of the file name `wanted`: a list of {service, file}.
+function M.collect(stack, seen, wanted, secrets)
+  local found, is_service = {}, wanted and stack.services[wanted]
+  for _, name in ipairs(names_to_render(stack, wanted)) do
+    for _, file in ipairs(render(stack, seen, seen.by_service[name][1], secrets)) do
+      if not wanted or is_service or file.path == wanted or base(file.path) == base(wanted) then
+        found[#found + 1] = { service = name, file = file }
+      end
+    end
+  end
+  if wanted and not is_service and #found == 0 then
+    args.misuse("%q is neither a service of stack '%s' nor one of its config files", wanted,
+      stack.name)
+  end
+  return found
+end
+
+--- Prints them.
+function M.show(found)
+  for i, item in ipairs(found) do
+    if #found > 1 then ui.out("%s# %s: %s", i > 1 and "\n" or "", item.service, item.file.path) end
+    ui.write((item.file.text:gsub("\n*$", "\n")))
+  end
+end
+
+function M.show_json(found)
+  local list = {}
+  for i, item in ipairs(found) do
+    list[i] = { service = item.service, path = item.file.path, text = item.file.text,
+      secret = item.file.secret or false }
+  end
+  ui.json(ui.list(list))
+end
+
+--- Writes them below `folder`, one folder a service.
+function M.write_out(found, folder)
+  for _, item in ipairs(found) do
+    local path = ("%s/%s/%s"):format(folder, item.service, base(item.file.path))
+    local ok, message = core.file.mkdir(folder .. "/" .. item.service)
+    if ok and core.file.read(path) ~= item.file.text then
+      ok, message = core.file.write(path, item.file.text, { mode = 416 })
+    end
+    if not ok then session.fail(session.UNHEALTHY, "%s", message) end
+    ui.out("%s", path)
+  end
+end
+
+--- The lines in which a file differs from what is on the disk; not of a file with secrets, for an
+-- old line may hold one too.
+function M.differences(file, disk)
+  if file.secret then return "(it holds secrets, so the lines are not shown)" end
+  local path = file.path
+  local result = core.process.run({ argv = { "diff", "-u", "--label", path, "--label",
+    path .. " (rendered)", "--", disk and path or "/dev/null", "-" }, input = file.text,
+    timeout = DIFF_TIMEOUT })
+  return result and result.stdout:gsub("\n*$", "") or "(diff is not installed)"
+end
+
+--- Compares with what is on the disk; `real` has the real secrets: compared, not shown.
+function M.compare(real, shows_lines)
+  local changed = 0
+  for _, item in ipairs(real) do
+    local path = item.file.path
+    local disk = core.file.read(path)
+    if disk ~= item.file.text then
+      changed = changed + 1
+      ui.out("%s", disk and path .. " differs" or path .. " is not there yet")
+      if shows_lines then ui.out("%s", M.differences(item.file, disk)) end
+    end
+  end
+  return changed == 0 and session.OK or session.UNHEALTHY
+end
+
+return M

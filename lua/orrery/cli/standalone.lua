@@ -1,0 +1,217 @@
+--- standalone -- one template without a stack: `orrery render nginx.conf.tmpl --backend consul`.
+--
+-- The template is rendered as the one file of a made-up service, so that all that is true of a
+-- stack's files (checks, backups, guards, quiet) is true of it.
+local backend = require "orrery.cli.backend"
+local core = require "orrery.core"
+local guard = require "orrery.render.guard"
+local output = require "orrery.render.output"
+local problem_of = require "orrery.problem"
+local render = require "orrery.render"
+local session = require "orrery.cli.session"
+local ui = require "orrery.cli.ui"
+
+local M = {}
+
+local NAME = "template"
+local RELOAD_TIMEOUT = 30
+local NEW_MODE = 420 -- 0644
+
+local function absolute(path)
+  if path:sub(1, 1) == "/" then return path end
+  return assert(core.file.realpath(".")) .. "/" .. path
+end
+
+--- Where it is written: a file, or one in the folder that was named.
+local function target(options, source)
+  if not options.out then return nil end
+  local path = absolute(options.out)
+  local stat = core.file.stat(path)
+  if not stat or stat.type ~= "directory" then return path end
+  return path:gsub("/+$", "") .. "/" .. source:match("[^/]*$"):gsub("%.tmpl$", "")
+end
+
+--- {5} and {5, 20} of "5" and "5,20".
+local function read_wait(text, problems)
+  local list = {}
+  for word in (text or ""):gmatch("[^,]+") do
+    list[#list + 1] = tonumber(word)
+    if not list[#list] or list[#list] < 0 or list[#list] > 3600 then
+      problems[#problems + 1] = ("--wait %s: expected seconds, such as 5 or 5,20"):format(text)
+      return nil
+    end
+  end
+  return #list > 0 and list or nil
+end
+
+--- What the options say about the file, as `config` of a stack has it.
+local function config_of(options, source, out, problems)
+  local mode = options.mode and tonumber(options.mode, 8)
+  if options.mode and (not mode or mode > 511) then
+    problems[#problems + 1] = ("--mode %s: expected octal digits, such as 0640")
+      :format(options.mode)
+  end
+  local check = options["check-command"]
+  return { source = source, format = options.format, owner = options.owner,
+    mode = mode or (out and not core.file.stat(out) and NEW_MODE) or nil,
+    wait = read_wait(options.wait, problems), backups = options.backups,
+    minInstances = options["min-instances"], maxDrop = options["max-drop"],
+    check = check and { "sh", "-c", check } or nil, reload = "none" }
+end
+
+--- A stack of nothing but the template.
+local function stack_of(plan, vars, key, config)
+  local dir = assert(core.file.realpath("."))
+  local folders = { config = dir, data = dir, logs = dir }
+  local service = { name = NAME, type = "process", settings = vars, variables = {}, user = "root",
+    config = { [key] = config }, dependencies = {}, tags = {}, meta = {}, ports = {},
+    address = "127.0.0.1", scheme = "http", instances = { NAME }, dirs = folders }
+  return { name = NAME, domain = "localhost", dir = dir, node = plan.node, nodes = {},
+    settings = {}, services = { [NAME] = service }, any_service = true, dirs = {} }
+end
+
+--- What discovery knows.
+local function lookup_in(job)
+  return function(name)
+    if job.discovery then return job.discovery:known(name) end
+    return nil, "no backend is named: add --backend"
+  end
+end
+
+--- Renders once: the file | nil, message, pending.
+local function render_once(job)
+  local files, problems, uses = render.files(job.stack, NAME, { lookup = lookup_in(job),
+    dirs = job.stack.services[NAME].dirs, chosen = job.chosen })
+  if files then job.uses = files[1].uses elseif uses then job.uses = uses end
+  if not files then return nil, problem_of.list(problems), render.is_pending(problems) end
+  local why = guard.reason(files[1], job.listed)
+  if why then return nil, why, true end
+  return files[1]
+end
+
+local function reload(job)
+  if not job.reload then return end
+  local result, err = core.process.run { argv = { "sh", "-c", job.reload },
+    timeout = RELOAD_TIMEOUT, env = core.process.environ() }
+  if result and result.code == 0 then return end
+  local why = err or result.timedOut and ("it still ran after %d s"):format(RELOAD_TIMEOUT)
+    or ("exit code %s: %s"):format(result.code or result.signal, result.stderr:sub(-500))
+  return nil, ("--reload %s failed: %s"):format(job.reload, why)
+end
+
+--- Takes over a rendering: prints it, or writes it and reloads. nil, message if it cannot.
+local function put(job, file)
+  job.listed = file.listed
+  if not job.out then
+    if file.text ~= job.shown then ui.write(file.text) end
+    job.shown = file.text
+    return true
+  end
+  local changed, message = output.write(file)
+  if changed == nil then return nil, message end
+  if not changed then return true end
+  ui.note("%s is written", file.path)
+  local _, failed = reload(job)
+  if failed then return nil, failed end
+  return true
+end
+
+--- Says `message`, unless it was the last thing said.
+local function tell(job, message)
+  if message and message ~= job.told then ui.note("%s", message) end
+  job.told = message
+end
+
+local function follow(job, queue)
+  for name in pairs(job.uses or {}) do
+    if job.discovery and not job.followed[name] then
+      local watch = job.discovery:watch(name)
+      job.followed[name] = core.task.spawn(function()
+        local code
+        repeat
+          code = select(3, watch:next())
+          queue:push(name)
+        until code == "closed"
+      end)
+    end
+  end
+end
+
+--- Waits for a change, and then for quiet.
+local function wait_for_change(job, queue)
+  queue:pop()
+  local first = core.time.monotonic()
+  local last = first
+  while true do
+    local left = require("orrery.live").due_at(first, last, job.wait) - core.time.monotonic()
+    if left <= 0 or not queue:pop(left) then return end
+    last = core.time.monotonic()
+  end
+end
+
+--- Renders at every change, until somebody ends it. What fails changes nothing, and is told once.
+local function watch(job)
+  local queue = core.task.queue()
+  while true do
+    local file, message = render_once(job)
+    job.wait = file and file.wait or job.wait
+    if file then message = select(2, put(job, file)) end
+    tell(job, message)
+    follow(job, queue)
+    wait_for_change(job, queue)
+  end
+end
+
+local function compare(file, options)
+  local disk = core.file.read(file.path)
+  if disk == file.text then return session.OK end
+  ui.out("%s", disk and file.path .. " differs" or file.path .. " is not there yet")
+  if options.diff then ui.out("%s", require("orrery.cli.rendering").differences(file, disk)) end
+  return session.UNHEALTHY
+end
+
+--- The problems of a combination of options.
+local function check_options(options, out, problems)
+  for _, name in ipairs { "reload", "check-command", "backups", "owner", "mode", "diff",
+    "check" } do
+    if options[name] and not out then
+      problems[#problems + 1] = ("--%s needs --out FILE"):format(name)
+    end
+  end
+  if options.watch and (options.diff or options.check or options.json) then
+    problems[#problems + 1] = "--watch does not go with --diff, --check or --json"
+  end
+end
+
+local function new_job(ctx, source, vars)
+  local problems, options = {}, ctx.options
+  local plan = backend.read(ctx, problems, "alone")
+  local out = target(options, source)
+  check_options(options, out, problems)
+  local config = config_of(options, absolute(source), out, problems)
+  backend.refuse(problems)
+  local key = out or absolute(source:match("[^/]*$"):gsub("%.tmpl$", ""))
+  return { stack = stack_of(plan, vars, key, config), out = out, reload = options.reload,
+    discovery = backend.is_named(ctx) and backend.open_plan(plan) or nil, chosen = {},
+    followed = {}, wait = { 0.1, 1 } }
+end
+
+--- Runs `orrery render TEMPLATE`. `vars` are the variables of --var.
+function M.run(ctx, source, vars)
+  local job = new_job(ctx, source, vars)
+  if ctx.options.watch then return watch(job) end
+  local file, message, pending = render_once(job)
+  if not file then session.fail(pending and session.UNHEALTHY or session.INVALID, "%s", message) end
+  if ctx.options.diff or ctx.options.check then return compare(file, ctx.options) end
+  if ctx.options.json then
+    ui.json { path = file.path, text = file.text, uses = ui.list(require("orrery.suggest")
+      .names(file.uses)) }
+    return session.OK
+  end
+  local ok
+  ok, message = put(job, file)
+  if not ok then session.fail(session.UNHEALTHY, "%s", message) end
+  return session.OK
+end
+
+return M

@@ -1,0 +1,141 @@
+-- `orrery render TEMPLATE`: one template, without a stack.
+local core = require "orrery.core"
+local discovery = require "orrery.discovery"
+local support = require "support"
+
+local UPSTREAM = "upstream pds {\n%{ for s in services.pds ~}\n"
+  .. "  server ${s.address}:${s.port};\n%{ endfor ~}\n}\n"
+
+describe("a template alone", function()
+  local dir, template
+  local function orrery(...)
+    local arguments = { "render", template, ... }
+    arguments.cwd = dir
+    return support.orrery(arguments)
+  end
+  local function write(text) support.write(template, text) end
+  local function register(...)
+    local d <close> = assert(discovery.open { backend = "file", filePath = dir .. "/discovery" })
+    for _, port in ipairs { ... } do
+      assert(d:register({ service = "pds", id = ("pds-%d@n"):format(port), node = "n",
+        address = "127.0.0.1", port = port, status = "passing" }, 0))
+    end
+  end
+
+  before_each(function()
+    dir = support.tmp()
+    template = dir .. "/nginx.conf.tmpl"
+    assert(core.file.mkdir(dir .. "/discovery"))
+  end)
+
+  it("is rendered with the variables of the command line", function()
+    write "${name} ${a.b} ${a.list[1]}\n"
+    local code, out, err = orrery("--var", "name=x", "--var", "a.b=2", "--var", 'a.list=["p","q"]')
+    assert.equal("", err)
+    assert.equal("x 2 q\n", out)
+    assert.equal(0, code)
+  end)
+
+  it("says which name it lacks, with line and place", function()
+    write "one\n${nme}\n"
+    local code, _, err = orrery("--var", "name=x")
+    assert.equal(3, code)
+    assert.truthy(err:find("nginx.conf.tmpl:2", 1, true), err)
+    assert.truthy(err:find("'nme' is not declared; did you mean \"name\"?", 1, true), err)
+  end)
+
+  it("lists the instances that its backend knows", function()
+    write(UPSTREAM)
+    register(3000, 3001)
+    local code, out = orrery("--backend", "file", "--file-path", dir .. "/discovery")
+    assert.equal("upstream pds {\n  server 127.0.0.1:3000;\n  server 127.0.0.1:3001;\n}\n", out)
+    assert.equal(0, code)
+  end)
+
+  it("that asks for a service without a backend says what to add", function()
+    write(UPSTREAM)
+    local code, _, err = orrery()
+    assert.equal(1, code)
+    assert.truthy(err:find("add --backend", 1, true), err)
+  end)
+
+  it("takes no error of a backend for `there is none`", function()
+    write(UPSTREAM)
+    local port = support.free_port()
+    local code, out, err = orrery("--backend", "consul", "--consul-address", "127.0.0.1:" .. port)
+    assert.equal("", out)
+    assert.not_equal(0, code)
+    assert.truthy(err:find("connection refused", 1, true), err)
+  end)
+
+  it("is written when it differs, and the reload command is run once", function()
+    write "a = ${x}\n"
+    local target = dir .. "/out.conf"
+    for _ = 1, 2 do
+      assert.equal(0, (orrery("--var", "x=1", "--out", target, "--reload", "echo x >> reloads")))
+    end
+    assert.equal("a = 1\n", support.read(target))
+    assert.equal("x\n", support.read(dir .. "/reloads"))
+    assert.equal(0, (orrery("--var", "x=2", "--out", target)))
+    assert.equal("a = 1\n", support.read(target .. ".bak"))
+    assert.equal(0, (orrery("--var", "x=2", "--out", target, "--check")))
+    local code, out = orrery("--var", "x=3", "--out", target, "--diff")
+    assert.equal(1, code)
+    assert.truthy(out:find("-a = 2\n+a = 3", 1, true), out)
+  end)
+
+  it("keeps the old file when the check command refuses the new one", function()
+    write "a = ${x}\n"
+    local target = support.write(dir .. "/out.conf", "a = 1\n")
+    local code, _, err = orrery("--var", "x=2", "--out", target, "--check-command",
+      "grep -q 1 ${file}")
+    assert.equal(1, code)
+    assert.truthy(err:find("the old file stays", 1, true), err)
+    assert.equal("a = 1\n", support.read(target))
+  end)
+
+  it("is refused when the text is not of its format", function()
+    write '{"a": ${x}}\n'
+    local code, _, err = orrery("--var", "x=}", "--out", dir .. "/a.json")
+    assert.equal(3, code)
+    assert.truthy(err:find("json", 1, true), err)
+    assert.is_false(support.exists(dir .. "/a.json"))
+  end)
+
+  it("tells all that is wrong with its options at once", function()
+    write "x\n"
+    local code, _, err = orrery("--wait", "x", "--mode", "9", "--reload", "true")
+    assert.equal(2, code)
+    for _, part in ipairs { "--wait x", "--mode 9", "--reload needs --out" } do
+      assert.truthy(err:find(part, 1, true), err)
+    end
+  end)
+
+  it("with --watch is rendered at every change, until it is ended", function()
+    write(UPSTREAM)
+    register(3000)
+    local target = dir .. "/out.conf"
+    local watching = assert(core.process.spawn { argv = { support.binary(), "render", template,
+      "--backend", "file", "--file-path", dir .. "/discovery", "--watch", "--out", target,
+      "--reload", "echo x >> reloads", "--wait", "0", "--max-drop", "1" }, cwd = dir,
+      env = support.env(), log = { path = dir .. "/log" } })
+    local function reach(text)
+      support.wait_until(function()
+        return support.exists(target) and support.read(target):find(text, 1, true)
+      end, 20, text .. " in " .. target)
+    end
+    reach "3000"
+    register(3001, 3002)
+    reach "3002"
+    assert(core.file.remove(dir .. "/discovery/pds.json"))
+    support.wait_until(function()
+      return support.read(dir .. "/log"):find("more than maxDrop", 1, true)
+    end, 20, "the guard")
+    reach "3000"
+    register(3005, 3006)
+    reach "3006"
+    support.wait_until(function() return #support.read(dir .. "/reloads") >= 6 end, 20, "reloads")
+    watching:signal("TERM")
+    assert(watching:wait(10))
+  end)
+end)
