@@ -14,7 +14,7 @@ function M.adopt(i, stack, service, copy)
   i.budget = service.dependencyTimeout or stack.coordination.dependencyTimeout
   i.address, i.port = service.address, replicas.port(service, copy)
   i.ports, i.dirs = replicas.ports(service, copy), replicas.dirs(service, copy)
-  i.outputs = service.oneshot and (i.outputs or outputs.load(stack, service.name)) or nil
+  i.outputs = service.oneshot and (i.outputs or outputs.load(stack, service.name, copy)) or nil
   i.unchecked = not health.has_ready(nil, i) -- running is all that can be asked of it
   return i
 end

@@ -14,8 +14,10 @@ local MAX_BYTES, MAX_FIELDS, MAX_NAME, MAX_VALUE = 65536, 100, 64, 4096
 local RESERVED = { name = true, type = true, external = true, id = true, node = true,
   status = true, instance = true }
 
-local function kept_path(stack, name)
-  return ("%s/outputs/%s.json"):format(stack.dirs.state, name)
+--- Each copy of a service keeps its own; a service is never called as a copy of another is.
+local function kept_path(stack, name, copy)
+  local own = (copy or 1) > 1 and ("%s-%d"):format(name, copy) or name
+  return ("%s/outputs/%s.json"):format(stack.dirs.state, own)
 end
 
 --- Makes the empty file of a run, which only the service's user may write. Its path, or nil and
@@ -67,14 +69,15 @@ function M.parse(text)
   return values
 end
 
---- What a run that succeeded has published, now kept: {name = value} | nil, message.
-function M.collect(stack, name, path)
+--- What a run of copy `copy` (1) that succeeded has published, now kept: {name = value} | nil,
+-- message.
+function M.collect(stack, name, path, copy)
   local text, err = file.read(path, { max = MAX_BYTES })
   if not text then return nil, "its $ORRERY_OUTPUT cannot be read: " .. err end
   local values
   values, err = M.parse(text)
   if not values then return nil, err end
-  local kept = kept_path(stack, name)
+  local kept = kept_path(stack, name, copy)
   local ok
   ok, err = file.mkdir(kept:match("^(.*)/"), 448)
   if ok then ok, err = file.write(kept, json.encode(values), { mode = 384 }) end
@@ -82,9 +85,9 @@ function M.collect(stack, name, path)
   return values
 end
 
---- What the last run that succeeded has published; nil if there was none.
-function M.load(stack, name)
-  local text = file.read(kept_path(stack, name), { max = 8 * MAX_BYTES })
+--- What the last run of copy `copy` (1) that succeeded has published; nil if there was none.
+function M.load(stack, name, copy)
+  local text = file.read(kept_path(stack, name, copy), { max = 8 * MAX_BYTES })
   local values = text and json.decode(text)
   if type(values) ~= "table" then return nil end
   for key, value in pairs(values) do

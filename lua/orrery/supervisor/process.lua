@@ -92,7 +92,7 @@ local LOST = { signal = "KILL" }
 --- What a oneshot that succeeded has published; a failure if that cannot be taken.
 local function collect(driver, i, run, fact)
   if not (run.output and fact.ok) then return end
-  local values, err = outputs.collect(driver.stack, i.service.name, run.output)
+  local values, err = outputs.collect(driver.stack, i.service.name, run.output, i.copy)
   file.remove(run.output)
   if values then fact.outputs = values
   else fact.ok, fact.message = false, "it succeeded, but " .. err end
