@@ -69,6 +69,21 @@ local function install_packages(stack, plan, progress)
   return true
 end
 
+--- The same, until a signal ends it: what was being fetched ends with it.
+local function install_or_end(signals, stack, plan, progress)
+  local name
+  local work = task.spawn(install_packages, stack, plan, progress)
+  local watcher = task.spawn(function()
+    repeat name = signals:next() until name ~= "HUP" -- there is nothing to reload yet
+    if name then work:cancel() end
+  end)
+  local ok, err = work:join()
+  watcher:cancel()
+  if not name then return ok, err end
+  return nil, ("ended by SIG%s while packages were being installed; no service was started, and "
+    .. "the next `orrery up` goes on with the installation"):format(name)
+end
+
 local function follow_events(agent, on_event)
   local queue = events.follow(agent.log)
   return task.spawn(function()
@@ -78,11 +93,10 @@ end
 
 --- The first signal stops everything in reverse order; the second kills.
 local function watch_signals(agent)
-  local signals = process.signals({ "INT", "TERM", "HUP" })
   return task.spawn(function()
     local verb = "down"
     while true do
-      local name = signals:next()
+      local name = agent.signals:next()
       if not name then return end
       if name == "HUP" and agent.on_hangup == "reload" then
         task.spawn(reload.run, agent)
@@ -93,7 +107,7 @@ local function watch_signals(agent)
       verb = "kill"
       ::next::
     end
-  end), signals
+  end)
 end
 
 local function watch_guard(agent)
@@ -175,7 +189,7 @@ end
 --- Ends what open() and run() began, in reverse.
 local function close(agent)
   for _, running in ipairs(agent.tasks or {}) do running:cancel() end
-  if agent.signals then agent.signals:close() end
+  if agent.signals then agent.signals:close() end -- one more ends us in the middle of the rest
   if agent.registrar_task then
     registrar_of.close(agent.registrar)
     if agent.registrar_task:join(FAREWELL) == nil then agent.registrar_task:cancel() end
@@ -199,9 +213,8 @@ local function live(agent, options)
   agent.registrar_task = task.spawn(registrar_of.run, agent.registrar)
   agent.api_task = task.spawn(api.run, agent, agent.server)
   agent.on_signal = options.on_signal or agent.on_signal
-  local signal_task, signals = watch_signals(agent)
-  agent.signals = signals
-  agent.tasks = { signal_task, watch_guard(agent), task.spawn(live_files.run, agent.keeper) }
+  agent.tasks = { watch_signals(agent), watch_guard(agent),
+    task.spawn(live_files.run, agent.keeper) }
   if options.on_event then table.insert(agent.tasks, follow_events(agent, options.on_event)) end
   if options.on_open then options.on_open(agent) end
   local running = task.spawn(supervisor.run, agent.supervisor)
@@ -215,10 +228,12 @@ end
 
 local function run_locked(stack, plan, options, progress)
   end_leftovers(stack, progress)
-  local ok, err = install_packages(stack, plan, progress)
+  local signals <close> = process.signals({ "INT", "TERM", "HUP" })
+  local ok, err = install_or_end(signals, stack, plan, progress)
   if not ok then return 1, err end
   local code
   local agent = new_agent(stack, plan)
+  agent.signals = signals
   ok, err, code = open(agent, stack)
   if ok then live(agent, options) end
   close(agent)
