@@ -1,6 +1,7 @@
 /* file.c -- orrery.file: files, folders, locks. Documented in lua/meta/file.lua. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <limits.h>
 #include <poll.h>
@@ -435,9 +436,9 @@ static int l_isatty(lua_State *L)
     return 1;
 }
 
-/* Writes all, waiting out a terminal or pipe that is full and does not block. Returns an errno
- * value. */
-static int write_patiently(int fd, const char *text, size_t len)
+/* Writes all, waiting up to `wait_ms` at a time for a terminal or pipe that is full and does not
+ * block. Returns an errno value. */
+static int write_patiently(int fd, const char *text, size_t len, int wait_ms)
 {
     while (len) {
         ssize_t put = write(fd, text, len);
@@ -446,7 +447,7 @@ static int write_patiently(int fd, const char *text, size_t len)
             len -= (size_t)put;
         } else if (errno == EAGAIN) {
             struct pollfd wait = {.fd = fd, .events = POLLOUT};
-            if (poll(&wait, 1, TERMINAL_WAIT_MS) == 0)
+            if (poll(&wait, 1, wait_ms) == 0)
                 return ETIMEDOUT;
         } else if (errno != EINTR) {
             return errno;
@@ -455,17 +456,43 @@ static int write_patiently(int fd, const char *text, size_t len)
     return 0;
 }
 
+/* The same terminal or pipe in an opening of our own, which does not block: that of the descriptor
+ * is shared with the shell. -1: there is none, or it is a file, which never blocks for long. */
+static int open_unblocking(int fd)
+{
+    struct stat st;
+    char path[32];
+    if (fstat(fd, &st) < 0 || !(S_ISFIFO(st.st_mode) || isatty(fd)))
+        return -1;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+static int write_within(int fd, const char *text, size_t len, int wait_ms)
+{
+    int own = open_unblocking(fd);
+    int failure = write_patiently(own >= 0 ? own : fd, text, len, wait_ms);
+    if (own >= 0)
+        close(own);
+    return failure;
+}
+
 static int l_write_fd(lua_State *L)
 {
     lua_Integer fd = luaL_checkinteger(L, 1);
     size_t len;
     const char *text = luaL_checklstring(L, 2, &len);
+    lua_Number patience = luaL_optnumber(L, 3, -1);
     luaL_argcheck(L, fd == 1 || fd == 2, 1, "must be 1 or 2");
+    luaL_argcheck(L, patience <= 60, 3, "must be at most 60 seconds");
     fflush(fd == 1 ? stdout : stderr);
-    int failure = write_patiently((int)fd, text, len);
+    int failure = patience < 0 ? write_patiently((int)fd, text, len, TERMINAL_WAIT_MS)
+                               : write_within((int)fd, text, len, (int)(patience * 1000));
     struct err err = {0};
     if (failure == EPIPE)
         err_set(&err, "closed", "nobody reads the output any more");
+    else if (failure == ETIMEDOUT)
+        err_set(&err, "timeout", "the %s takes nothing now", fd == 1 ? "output" : "error output");
     else if (failure)
         err_errno(&err, failure, "cannot write to the %s", fd == 1 ? "output" : "error output");
     return answer(L, failure ? -1 : 0, &err);

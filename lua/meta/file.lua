@@ -183,14 +183,15 @@ function file.watch(path) end
 ---@return boolean
 function file.isatty(fd) end
 
---- Writes to standard output (1) or standard error (2), waiting for a slow reader up to 10 s at a
---- time.
+--- Writes to standard output (1) or standard error (2), waiting for as long as a slow reader takes.
+--- With `patience` it waits no longer than that at a time, and then leaves out the rest.
 ---@param fd integer
 ---@param text string
----@return true? ok or nil, message, "closed" when nobody reads any more
+---@param patience? number seconds, at most 60
+---@return true? ok or nil, message, "closed" when nobody reads any more, "timeout"
 ---@return string? message
 ---@return string? code
-function file.write_fd(fd, text) end
+function file.write_fd(fd, text, patience) end
 
 --- The width of the terminal; $COLUMNS, else 80, if the output is no terminal.
 ---@return integer

@@ -80,6 +80,9 @@ function Agent:down()
   return self.process:wait(30)
 end
 
+--- An agent over the folder `dir` that something else started.
+function M.handle(dir) return setmetatable({ dir = dir }, Agent) end
+
 --- Runs `orrery up` over the folder `dir`, in the foreground.
 function M.up(dir)
   local agent = setmetatable({ dir = dir, log = dir .. "/up.log" }, Agent)

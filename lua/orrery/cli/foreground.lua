@@ -45,7 +45,10 @@ local SIGNAL_TEXT = {
   kill = "killing what is left",
 }
 
+local PATIENCE = 0.2 -- seconds that a terminal may hold up the agent, which writes to it itself
+
 function M.up(ctx, stack)
+  ui.be_impatient(PATIENCE)
   local p = ui.progress()
   local function say(text) ui.progress_line(p, text) end
   say(("starting stack '%s'"):format(stack.name))

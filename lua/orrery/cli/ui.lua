@@ -29,9 +29,36 @@ function M.paint(colour, text, fd)
   return ("\27[%dm%s\27[0m"):format(CODES[colour], text)
 end
 
+local patience -- seconds that a write may take; nil: as long as it wants
+local missed = 0
+
+--- From now on a terminal that takes nothing (Ctrl-S, a lost connection) delays us by `seconds` at
+-- most: what it does not take is left out.
+function M.be_impatient(seconds) patience = seconds end
+
+--- What was left out, told once it goes on. False if it does not.
+local function catch_up(fd)
+  if missed == 0 then return true end
+  local text = ("\n(%d lines were left out while nobody took them; see `orrery events`)\n")
+    :format(missed)
+  local ok, _, code = file.write_fd(fd, text, 0)
+  if not ok and code == "timeout" then return false end
+  missed = 0
+  return true
+end
+
+local function put(fd, text)
+  if not patience then return file.write_fd(fd, text) end
+  local ok, message, code = catch_up(fd), nil, "timeout"
+  if ok then ok, message, code = file.write_fd(fd, text, patience) end
+  if ok or code ~= "timeout" then return ok, message, code end
+  missed = missed + 1
+  return true
+end
+
 --- Writes text as it is. A reader that went away ends the program quietly.
 function M.write(text)
-  local ok, message, code = file.write_fd(1, text)
+  local ok, message, code = put(1, text)
   if ok then return end
   if code == "closed" then error({exit = BROKEN_PIPE}, 0) end
   error({exit = 1, message = message}, 0)
@@ -43,7 +70,7 @@ end
 
 --- To the person, not to the program that reads the output.
 function M.note(text, ...)
-  file.write_fd(2, (select("#", ...) > 0 and text:format(...) or text) .. "\n")
+  put(2, (select("#", ...) > 0 and text:format(...) or text) .. "\n")
 end
 
 function M.json(value)
@@ -159,21 +186,21 @@ function M.progress()
 end
 
 local function erase(p)
-  if p.transient then file.write_fd(2, "\r\27[K") end
+  if p.transient then put(2, "\r\27[K") end
   p.transient = false
 end
 
 --- A line that stays.
 function M.progress_line(p, text)
   erase(p)
-  file.write_fd(2, text .. "\n")
+  put(2, text .. "\n")
 end
 
 --- The line that changes; nothing where that cannot be shown.
 function M.progress_status(p, text)
   if not M.is_terminal(2) then return end
   erase(p)
-  file.write_fd(2, M.paint("dim", M.fit(text, math.max(file.columns() or 80, 20) - 1), 2))
+  put(2, M.paint("dim", M.fit(text, math.max(file.columns() or 80, 20) - 1), 2))
   p.transient = true
 end
 
