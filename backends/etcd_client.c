@@ -325,7 +325,8 @@ static const char *reason_of(const struct etcd_call *call, const char *message)
 static void failed_to_reach(struct etcd_call *call, const struct err *err)
 {
     bool timed_out = strcmp(err->code, "timeout") == 0;
-    err_set(&call->err, err->code, "%s: %s", address_of(call), reason_of(call, err->message));
+    if (!call->hopeful || timed_out) /* that there is no leader says more than who is down */
+        err_set(&call->err, err->code, "%s: %s", address_of(call), reason_of(call, err->message));
     call->again = call->again || strcmp(err->code, "refused") != 0;
     if (strcmp(err->code, "invalid") == 0) { /* no other endpoint will like the certificate */
         call_finish(call, NULL);
