@@ -13,8 +13,8 @@
 #define MAX_ACTIVE 6 /* calls at a time: libcurl keeps eight connections */
 #define FIRST_TRY_MS 1000
 #define LONGEST_TRY_MS 4000
-#define SHORTEST_TRY_MS 200
-#define PAUSE_MS 100 /* between two rounds, and longer with each */
+#define FIRST_READ_MS 2000 /* a range may be long */
+#define PAUSE_MS 100       /* between two rounds, and longer with each */
 #define LONGEST_PAUSE_MS 500
 #define MAX_ANSWER (64u * 1024 * 1024)
 #define TROUBLE_FORGOTTEN_MS 30000
@@ -297,11 +297,12 @@ static void failed_by_etcd(struct etcd_call *call, const struct wire_failure *fa
     const struct known_failure *known = find_failure(failure->message);
     if (login_again(call, failure))
         return;
+    char *line = wire_line(failure->message);
     if (known)
         err_set(&call->err, known->code, "%s: %s", address_of(call), known->sentence);
     else
-        err_set(&call->err, "bad_reply", "%s: etcd refuses it: %.200s", address_of(call),
-                failure->message);
+        err_set(&call->err, "bad_reply", "%s: etcd refuses it: %s", address_of(call), line);
+    free(line);
     bool passes = known ? known->passes : failure->code == 14;
     if (!passes) {
         call_finish(call, NULL);
@@ -326,7 +327,8 @@ static void failed_to_reach(struct etcd_call *call, const struct err *err)
 {
     bool timed_out = strcmp(err->code, "timeout") == 0;
     if (!call->hopeful || timed_out) /* that there is no leader says more than who is down */
-        err_set(&call->err, err->code, "%s: %s", address_of(call), reason_of(call, err->message));
+        err_set(&call->err, err->code, "%s: %s", address_of(call),
+                timed_out ? "no answer in time" : reason_of(call, err->message));
     call->again = call->again || strcmp(err->code, "refused") != 0;
     if (strcmp(err->code, "invalid") == 0) { /* no other endpoint will like the certificate */
         call_finish(call, NULL);
@@ -363,7 +365,8 @@ static void read_response(struct etcd_call *call, const struct http_response *re
     } else if (!json_is_object(json) || response->status != 200) {
         failed_to_read(call, response->status);
     } else {
-        call->client->trouble_since_ms = 0;
+        if (!call->stale) /* such an answer says nothing about the leader */
+            call->client->trouble_since_ms = 0;
         call_finish(call, json);
     }
     json_decref(json);
@@ -381,13 +384,13 @@ static void answered(void *data, const struct http_response *response, const str
 
 static uint64_t try_timeout_ms(const struct etcd_call *call)
 {
-    uint64_t ms = (uint64_t)FIRST_TRY_MS << (call->rounds < 2 ? call->rounds : 2);
-    uint64_t left = call_left_ms(call);
+    uint64_t first = strcmp(call->path, "kv/range") == 0 ? FIRST_READ_MS : FIRST_TRY_MS;
+    uint64_t ms = first << (call->rounds < 2 ? call->rounds : 2), left = call_left_ms(call);
     if (ms > LONGEST_TRY_MS)
         ms = LONGEST_TRY_MS;
     if (ms > left)
         ms = left;
-    return ms < SHORTEST_TRY_MS ? SHORTEST_TRY_MS : ms;
+    return ms < FIRST_TRY_MS ? FIRST_TRY_MS : ms;
 }
 
 void etcd_client_prepare(const struct etcd_client *client, bool stale, struct http_request *request,

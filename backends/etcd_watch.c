@@ -10,13 +10,13 @@
 #include "io/http.h"
 #include "io/io.h"
 
-#define OPEN_MS 4000 /* until the stream's first message */
-#define TICK_MS                                                                                    \
-    10000              /* of silence, then its server is asked whether it lives; without a waiter  \
-                          it is closed */
+#define OPEN_MS 2000 /* until the stream's first message */
+/* A stream that was silent for a tick is probed; one without a waiter is closed. */
+#define TICK_MS 5000
+#define PROBE_BUDGET_MS 5000
 #define STEADY_MS 1000 /* a stream that lived as long was a good one */
 #define PAUSE_MS 100   /* before it is opened again, and longer with each failure */
-#define MAX_FAILURES 5 /* in a row, then those who wait are told */
+#define MAX_FAILURES 4 /* in a row, then those who wait are told */
 #define MAX_LINE (32u * 1024 * 1024)
 #define MAX_CHANGES 20000 /* keys to remember */
 
@@ -179,8 +179,10 @@ static void watch_refused(struct etcd_watch *w, int code, const char *reason)
 {
     struct err err = {0};
     bool denied = strstr(reason, "permission denied") != NULL;
-    err_set(&err, denied ? "denied" : "bad_reply", "%s: etcd refuses the watch: %.200s",
-            address_of(w), reason);
+    char *line = wire_line(reason);
+    err_set(&err, denied ? "denied" : "bad_reply", "%s: etcd refuses the watch: %s", address_of(w),
+            line);
+    free(line);
     if (w->client->user && etcd_wants_login(code, reason))
         etcd_client_forget_token(w->client);
     if (denied)
@@ -331,7 +333,7 @@ static void probed(void *data, const struct etcd_reply *reply)
 static void start_probe(struct etcd_watch *w)
 {
     char *body = wire_range(w->key, NULL, WIRE_KEYS_ONLY);
-    struct etcd_request request = {.path = "kv/range", .body = body};
+    struct etcd_request request = {.path = "kv/range", .body = body, .budget_ms = PROBE_BUDGET_MS};
     w->heard = false;
     w->probe = etcd_call_start(w->client, &request, probed, w);
 }

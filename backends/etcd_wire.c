@@ -9,6 +9,9 @@
 #include "core/base64.h"
 #include "core/err.h"
 #include "core/mem.h"
+#include "core/utf8.h"
+
+#define MAX_MESSAGE 200
 
 /* ---- what we ask ---- */
 
@@ -250,6 +253,15 @@ bool wire_read_failure(const json_t *json, struct wire_failure *ret)
     ret->code = (int)json_integer_value(code);
     ret->message = json_string_value(json_object_get(failure, "message"));
     return json_is_integer(code) && ret->message;
+}
+
+char *wire_line(const char *message)
+{
+    char *line = xstrndup(message, utf8_prefix(message, strnlen(message, MAX_MESSAGE)));
+    for (char *c = line; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = ' ';
+    return line;
 }
 
 /* ---- watching ---- */

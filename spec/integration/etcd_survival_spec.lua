@@ -104,7 +104,7 @@ for _, version in ipairs(etcd.VERSIONS) do
       stopped = true
       for _, writer in ipairs(writers) do assert(writer:join()) end
       assert.is_true(longest < 10)
-      support.wait_until(function() return count(watcher.seen) == count(written) end, 10, "the news")
+      support.wait_until(function() return count(watcher.seen) == count(written) end, 10, "news")
       watcher.stop()
       assert.same(written, watcher.seen)
       assert.equal(count(written), #assert(backend:lookup("pds")))
@@ -114,7 +114,9 @@ for _, version in ipairs(etcd.VERSIONS) do
       local backend <close> = open(cluster)
       assert(backend:register(record(), 60))
       local _, cursor = assert(backend:lookup("pds"))
-      local waiting = task.spawn(function() return table.pack(backend:lookup("pds", cursor, 60)) end)
+      local waiting = task.spawn(function()
+        return table.pack(backend:lookup("pds", cursor, 60))
+      end)
       time.sleep(0.2)
       cluster:kill(2)
       cluster:kill(3)
@@ -192,7 +194,7 @@ for _, version in ipairs(etcd.VERSIONS) do
       assert(backend:register(record(), 60))
       local _, cursor = assert(backend:lookup("pds"))
       local waiting = task.spawn(function() return (backend:lookup("pds", cursor, 60)) end)
-      time.sleep(4)    -- unused for longer than its ttl, the token is gone; the watch is not
+      time.sleep(3.5)    -- unused for longer than its ttl, the token is gone; the watch is not
       assert(backend:register(record { id = "b" }, 60))
       assert.equal("b pds@edge", ids(waiting:join(10)))
       fails("denied", "may not do that %(etcdUser%)", backend:kv_put("/else", "x"))
@@ -207,7 +209,7 @@ for _, version in ipairs(etcd.VERSIONS) do
       -- a fresh watch begins with a token that is no longer good
       local fresh <close> = open(cluster, user)
       _, cursor = assert(fresh:lookup("pds"))
-      time.sleep(4)
+      time.sleep(3.5)
       waiting = task.spawn(function() return (fresh:lookup("pds", cursor, 60)) end)
       assert(backend:deregister("pds", "b"))
       assert.equal("pds@edge", ids(waiting:join(10)))
