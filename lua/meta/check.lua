@@ -87,7 +87,9 @@ local check = {}
 ---@return orrery.check.verdict
 function check.run(spec) end
 
---- Runs a check from now on until it is closed (or collected).
+--- Runs a check from now on until it is closed (or collected). Those with the same options (but for
+--- rise, fall and startPeriod) share their tries: each takes the others' verdicts when it is its
+--- turn, once it has passed itself.
 ---
 ---     local h <close> = orrery.check.start { strategy = "http", url = "http://127.0.0.1:3000/x" }
 ---     while true do

@@ -28,7 +28,7 @@ local function instance_view(i)
     id = i.id, pid = i.pid, address = i.address, port = i.port, url = i.url,
     desired = i.desired, state = i.state, health = i.health, flags = flags_of(i),
     reason = reason_of(i), message = i.health_message or i.status, status = i.status,
-    since = i.since, restarts = i.restarts,
+    lacks = i.impaired or i.degraded, since = i.since, restarts = i.restarts,
     exit = i.exit and i.exit.message, checks = checks,
   }
 end
@@ -51,8 +51,9 @@ local function rest(i, checks_on)
   if i.desired == "down" then return i.state == "stopped" or i.state == "failed", true end
   if i.again or i.refreshing or i.swapped then return false, false end
   if i.state == "running" then
-    if i.next_verify then return false, true end -- the other side of a circular edge may still come
-    if not checks_on or i.unchecked or i.health == "passing" then return true, true end
+    if not checks_on or i.unchecked or i.health == "passing" then
+      return not i.next_verify, true -- the other side of a circular edge may still come
+    end
     return i.health == "failing" or i.health == "flapping", false
   end
   if i.state == "done" then return true, true end

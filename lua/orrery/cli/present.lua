@@ -18,7 +18,7 @@ function M.reason(instance)
   local flags = table.concat(instance.flags or {}, ", ")
   if flags ~= "" then parts[1] = flags end
   local failing = instance.state == "running" and instance.message ~= "" and instance.message
-  local why = failing or not instance.good and instance.reason
+  local why = failing or not instance.good and instance.reason or instance.lacks
   if why and why ~= "" then parts[#parts + 1] = why end
   return table.concat(parts, ": ")
 end

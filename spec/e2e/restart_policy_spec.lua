@@ -1,8 +1,11 @@
 -- What an exit means by a service's restart policy.
+local core = require "orrery.core"
 local support = require "support"
+local agents = require "support.agents"
 local machine = require "orrery.supervisor.machine"
 local restart = require "orrery.supervisor.restart"
 local stacks = require "support.stacks"
+local writer = require "orrery.supervisor.writer"
 
 local function policy(fields)
   local made = { policy = "always", max = 10, window = 600, backoff = { 0.5, 60 } }
@@ -74,6 +77,16 @@ describe("the restart policy", function()
     assert.equal(3, restart.delay(policy({ backoff = { 3 } }), 9, 0))
   end)
 
+  it("begins to count anew after 60 s healthy, not before", function()
+    local now = core.time.monotonic()
+    local i = { failures = 5, healthy_since = now - 59 }
+    writer.end_healthy(i)
+    assert.same({ 5, nil }, { i.failures, i.healthy_since })
+    i.healthy_since = now - 60
+    writer.end_healthy(i)
+    assert.equal(0, i.failures)
+  end)
+
   it("leaves room for ten restarts in ten minutes", function()
     local times = {}
     for n = 1, 9 do times[n] = 1000 + n end
@@ -103,5 +116,28 @@ describe("the lists of a restart policy in a stack", function()
     assert.matches("forceExit: 256 is not from 0 to 255", load("forceExit = 256")[1])
     assert.matches("successExit: 9%-3 is no range within 0%-255", load('successExit = "9-3"')[1])
     assert.matches("successExit: 9%-300 is no range", load('successExit = { "9-300" }')[1])
+  end)
+end)
+
+describe("real processes", function()
+  it("end as their lists say", function()
+    local backoff = "backoff = { 0.05, 0.05 }"
+    agents.with(agents.service("prevented", "exit 105", "restart = { preventExit = '100-110' }")
+      .. agents.service("good", "kill -TERM $$; sleep 600", "restart = { policy = 'on-failure', "
+        .. "successExit = { 3, 'TERM' } }")
+      .. agents.service("forced", "echo >> DIR/forced; [ $(wc -l < DIR/forced) -ge 3 ] && exit 0; "
+        .. "exit 75", "restart = { policy = 'never', forceExit = 75, " .. backoff .. " }")
+      .. agents.service("often", "echo >> DIR/often; exit 1", "restart = { max = 4, "
+        .. backoff .. " }"), function(agent)
+      local i = agent:reach(function(found)
+        return found.prevented.state == "failed" and found.good.state == "done"
+          and found.forced.state == "done" and found.often.state == "failed"
+      end, "all to end")
+      assert.equal("exited with code 105; restart.preventExit has it", i.prevented.reason)
+      assert.equal("killed by signal TERM", i.good.reason)
+      assert.equal("\n\n\n", agent:text("forced"))
+      assert.equal("exited with code 1; it was restarted 4 times within 600 s", i.often.reason)
+      assert.equal("\n\n\n\n\n", agent:text("often"))
+    end)
   end)
 end)
