@@ -269,33 +269,51 @@ static int read_domain(struct dns_backend *b, const json_t *options, struct err 
     return 0;
 }
 
-static const char *skip_space(const char *text) { return text + strspn(text, " \t"); }
-
-/* Appends one server. c-ares takes no names, and nor does it say so. */
-static int add_server(struct buf *servers, const char *key, const char *text, struct err *err)
+/* host[:port] or [host]:port, which it takes apart. */
+static bool is_server(char *text)
 {
-    const char *start = skip_space(text);
-    size_t len = strcspn(start, ", \t");
-    char *server = xstrndup(start, len), *colon = strrchr(server, ':');
     union dns_address numeric;
-    if (servers->len)
-        buf_puts(servers, ",");
-    if (strncmp(server, "localhost", 9) == 0 && (!server[9] || server[9] == ':'))
-        buf_printf(servers, "127.0.0.1%s", server + 9);
-    else
-        buf_puts(servers, server);
-    if (colon && strchr(server, ':') == colon)
-        *colon = '\0';
-    bool ok = *server && (server[0] == '[' || strncmp(server, "localhost", 10) == 0 ||
-                          dns_numeric(server, &numeric));
-    free(server);
-    if (!ok)
-        return err_set(err, "invalid",
-                       "%s: must be the address of a name server, such as 192.0.2.1:53, not "
-                       "\"%.80s\"",
-                       key, text);
-    start = skip_space(start + len);
-    return *start == ',' ? add_server(servers, key, start + 1, err) : 0;
+    char *port = NULL, *end;
+    if (*text == '[') {
+        end = strchr(++text, ']');
+        if (!end || (end[1] && end[1] != ':'))
+            return false;
+        port = end[1] ? end + 2 : NULL;
+        *end = '\0';
+    } else if ((end = strchr(text, ':')) && !strchr(end + 1, ':')) {
+        port = end + 1;
+        *end = '\0';
+    }
+    if (port) {
+        long number = isdigit((unsigned char)*port) ? strtol(port, &end, 10) : 0;
+        if (number < 1 || number > 65535 || *end)
+            return false;
+    }
+    return dns_numeric(text, &numeric);
+}
+
+/* Appends the servers of one text. c-ares takes numbers only, and does not say what it skips. */
+static int add_servers(struct buf *servers, const char *key, const char *text, struct err *err)
+{
+    const char *at = text;
+    for (;;) {
+        at += strspn(at, " \t");
+        size_t len = strcspn(at, ", \t"), local = strncmp(at, "localhost", 9) == 0 ? 9 : 0;
+        char *server =
+            xasprintf("%s%.*s", local ? "127.0.0.1" : "", (int)(len - local), at + local);
+        buf_printf(servers, servers->len ? ",%s" : "%s", server);
+        bool ok = is_server(server);
+        free(server);
+        at += len;
+        at += strspn(at, " \t");
+        if (!ok || (*at && *at != ','))
+            return err_set(err, "invalid",
+                           "%s: must be the address of a name server, such as 192.0.2.1:53, not "
+                           "\"%.80s\"",
+                           key, text);
+        if (!*at++)
+            return 0;
+    }
 }
 
 /* One or more addresses, as a list or with commas: NULL in *ret_servers if there are none. */
@@ -309,13 +327,13 @@ static int read_servers(const json_t *options, const char *key, char **ret_serve
     if (!value || json_is_null(value))
         return 0;
     if (json_is_string(value))
-        result = add_server(&servers, key, json_string_value(value), err);
+        result = add_servers(&servers, key, json_string_value(value), err);
     else if (!json_is_array(value) || json_array_size(value) > 16)
         result = err_set(err, "invalid", "%s: must be an address, or a list of up to 16", key);
     json_array_foreach((json_t *)value, index, item)
     {
         const char *text = json_string_value(item);
-        result = result < 0 ? -1 : add_server(&servers, key, text ? text : "", err);
+        result = result < 0 ? -1 : add_servers(&servers, key, text ? text : "", err);
     }
     if (result == 0 && servers.len)
         *ret_servers = buf_take(&servers);

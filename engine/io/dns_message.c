@@ -34,7 +34,7 @@ static int read_16(struct reader *r, uint16_t *ret)
 
 static int read_32(struct reader *r, uint32_t *ret)
 {
-    uint16_t high, low;
+    uint16_t high = 0, low = 0;
     if (read_16(r, &high) < 0 || read_16(r, &low) < 0)
         return -1;
     *ret = (uint32_t)high << 16 | low;
@@ -204,7 +204,7 @@ static int read_sections(struct reader *r, struct dns_message *m)
     for (int i = 0; i < 3; i++)
         if (read_section(r, (enum dns_section)i, counts[i], m) < 0)
             return -1;
-    return 0;
+    return r->at == r->len ? 0 : broken(r, "it goes on behind its end");
 }
 
 int dns_message_parse(const unsigned char *message, size_t len, struct dns_message *ret_message,
