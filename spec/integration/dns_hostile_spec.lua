@@ -131,7 +131,8 @@ describe("the dns backend against a server that misbehaves", function()
 
   for mode, expected in pairs {
     formerr = "failed to answer for .*: FORMERR", servfail = "failed to answer for .*: SERVFAIL",
-    notimp = "failed to answer for .*: NOTIMP", strange = "failed to answer for .*: an unknown code",
+    notimp = "failed to answer for .*: NOTIMP",
+    strange = "failed to answer for .*: an unknown code",
     garbage = "malformed", half = "malformed", loop = "malformed",
     referral = "refers to other servers",
   } do
