@@ -30,6 +30,7 @@ struct dns_ask {
     size_t answer_len;
     struct err err;
     bool has_id;       /* else it gets one when it is sent */
+    bool to_any;       /* what one server has against it is the answer */
     dns_told_fn *done; /* NULL: cancelled */
     void *data;        /* borrowed */
 };
@@ -41,8 +42,9 @@ struct ask_list {
 /* Owned by the loop: freed when its timer has closed. */
 struct dns_client {
     struct io *io;
-    char *servers;               /* owned; NULL: the system's */
-    struct dns_channel *channel; /* owned */
+    char *servers;              /* owned; NULL: the system's */
+    struct dns_channel *choosy; /* owned: asks the next server when one cannot or will not */
+    struct dns_channel *any;    /* owned: takes that for an answer */
     struct ask_list lists[ASK_STATES];
     int flying;
     uv_timer_t deliver; /* due at once when there are answers */
@@ -148,6 +150,9 @@ static void answered(void *data, int status, int timeouts, unsigned char *bytes,
     (void)timeouts;
     if (!a->done || status == ARES_EDESTRUCTION) {
         ask_free(a);
+    } else if (status == ARES_ECONNREFUSED && !a->to_any) {
+        a->to_any = true; /* none is there, or all refuse: which, the other channel tells */
+        move(a, ASK_WAITING);
     } else {
         if (status == ARES_SUCCESS) {
             a->answer_len = (size_t)len;
@@ -194,18 +199,22 @@ static void pump(struct dns_client *c)
         if (!a->has_id)
             put_id(a);
         move(a, ASK_FLYING);
-        ares_send(c->channel->ares, a->message, (int)a->len, answered, a);
+        ares_send((a->to_any ? c->any : c->choosy)->ares, a->message, (int)a->len, answered, a);
     }
     c->pumping = false;
-    dns_channel_started(c->channel);
+    dns_channel_started(c->choosy);
+    dns_channel_started(c->any);
 }
+
+static bool is_single(const struct dns_client *c) { return c->servers && !strchr(c->servers, ','); }
 
 /* Takes the bytes of *message. */
 static struct dns_ask *ask_new(struct dns_client *c, struct buf *message, dns_told_fn *done,
                                void *data)
 {
     struct dns_ask *a = xcalloc(1, sizeof *a);
-    *a = (struct dns_ask){.client = c, .len = message->len, .done = done, .data = data};
+    *a = (struct dns_ask){
+        .client = c, .len = message->len, .to_any = is_single(c), .done = done, .data = data};
     a->message = (unsigned char *)buf_take(message);
     append_ask(a, ASK_WAITING);
     return a;
@@ -261,14 +270,18 @@ static void client_freed(uv_handle_t *timer)
 
 struct dns_client *dns_client_new(struct io *io, const char *servers, struct err *err)
 {
-    /* Without NOCHECKRESP a server that refuses looks like one that is not there. */
-    struct dns_channel_options options = {
-        .servers = servers, .flags = ARES_FLAG_NOCHECKRESP, .try_ms = TRY_MS, .tries = TRIES};
-    struct dns_channel *channel = dns_channel_new(io, &options, err);
-    if (!channel)
+    struct dns_channel_options options = {.servers = servers, .try_ms = TRY_MS, .tries = TRIES};
+    struct dns_channel *choosy = dns_channel_new(io, &options, err);
+    if (!choosy)
         return NULL;
+    options.flags = ARES_FLAG_NOCHECKRESP;
+    struct dns_channel *any = dns_channel_new(io, &options, err);
+    if (!any) {
+        dns_channel_free(choosy);
+        return NULL;
+    }
     struct dns_client *c = xcalloc(1, sizeof *c);
-    *c = (struct dns_client){.io = io, .servers = xstrdup(servers), .channel = channel};
+    *c = (struct dns_client){.io = io, .servers = xstrdup(servers), .choosy = choosy, .any = any};
     for (int i = 0; i < ASK_STATES; i++)
         c->lists[i].last = &c->lists[i].first;
     c->deliver.data = c;
@@ -279,6 +292,7 @@ struct dns_client *dns_client_new(struct io *io, const char *servers, struct err
 /* Cancelled questions may still fly: c-ares gives them back here. */
 void dns_client_free(struct dns_client *c)
 {
-    dns_channel_free(c->channel);
+    dns_channel_free(c->choosy);
+    dns_channel_free(c->any);
     uv_close((uv_handle_t *)&c->deliver, client_freed);
 }

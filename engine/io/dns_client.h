@@ -1,8 +1,9 @@
 /* dns_client.h -- many messages to the same name servers, over the sockets of one resolver.
  *
  * Answers come exactly once, always later and from the loop, unless the message is cancelled. An
- * answer that does not fit is asked for again by TCP; a server that is silent is asked three times,
- * and then the next. Nothing is open while nothing is asked. */
+ * answer that does not fit is asked for again by TCP. A server that is silent is asked three times
+ * in turn with the others; one that is away, fails or refuses makes room for the next, and only
+ * when all do that is the answer. Nothing is open while nothing is asked. */
 #pragma once
 #include <stddef.h>
 

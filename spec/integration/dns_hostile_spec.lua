@@ -150,6 +150,25 @@ describe("the dns backend against a server that misbehaves", function()
     fails("denied", "refuses to answer for _pds._tcp.refused.test", backend:lookup "pds")
   end)
 
+  it("asks the next server when one fails or refuses", function()
+    local other = servers.start("hostile_dns.py")
+    local two = { at, "127.0.0.1:" .. other.ports[1] }
+    for mode, expected in pairs { servfail = "bad_reply", refused = "denied" } do
+      local backend <close> = assert(discovery.open("dns", { dnsDomain = mode .. ".test",
+        dnsResolver = two }))
+      local _, _, code = backend:lookup "pds"
+      assert.equal(expected, code)
+    end
+    other.stop()
+    -- The first serves nothing but one zone, the second all.
+    local picky = servers.start("hostile_dns.py", "refused")
+    local backend <close> = assert(discovery.open("dns", { dnsDomain = "nothing.test",
+      dnsResolver = { "127.0.0.1:" .. picky.ports[1], at } }))
+    local found, message = backend:lookup "pds"
+    picky.stop()
+    assert.same({}, found, message)
+  end)
+
   it("takes a name that does not exist for no instances", function()
     local backend <close> = open "nothing"
     assert.same({}, (backend:lookup "pds"))

@@ -1,12 +1,13 @@
 """A name server that misbehaves, on UDP and TCP. Prints its pid and port, then serves until killed.
 
-The label before ".test" says how: see `answer` for questions and `answer_update` for updates. For
+The label before ".test", or its argument, says how: see `answer` for questions and `answer_update` for updates. For
 "fuzz-N" and "updfuzz-N" N seeds what is random.
 """
 import os
 import random
 import socket
 import struct
+import sys
 import threading
 
 A, NS, SOA, PTR, TXT, SRV, ANY = 1, 2, 6, 12, 16, 33, 255
@@ -132,7 +133,7 @@ def reply(query, tcp):
     kind = struct.unpack(">H", query[at:at + 2])[0]
     if (query[2] >> 3) & 15 == 5:
         return answer_update(query, modes.get("update", "upd"), end)
-    mode = labels[-2] if len(labels) > 1 else ""
+    mode = sys.argv[1] if len(sys.argv) > 1 else labels[-2] if len(labels) > 1 else ""
     if mode.startswith("upd"):
         modes["update"] = mode
     return answer(query, mode, kind, end, tcp)
