@@ -76,7 +76,6 @@ static void set_target(struct dns_wanted *w, const struct dns_places *p, const c
 static int64_t revision_of(const struct instance *record, const struct dns_question *old_text)
 {
     struct dns_text old;
-    struct buf text = {0};
     int64_t now = (int64_t)time(NULL), revision = now;
     dns_text_read(&old_text->answer, &old);
     if (old.ours && old.lease.revision) {
@@ -95,7 +94,6 @@ static int64_t revision_of(const struct instance *record, const struct dns_quest
         instance_free(before);
     }
     dns_text_clear(&old);
-    buf_free(&text);
     return revision;
 }
 
