@@ -165,3 +165,43 @@ function Backend:close() end
 --- dns: `dnsDomain`, below which the records are; `dnsResolver`, the address (or several) of who is
 --- asked, the system's unless given; `dnsServer`, who takes updates (the first resolver);
 --- `dnsKeyFile`, the TSIG key that signs them; `dnsUpdate = false` only reads; `dnsTtl`, seconds
+--- (5). A change is seen when the answer before has outlived its lifetime. The records are shown in
+--- backends/README.md.
+---@param kind string
+---@param options table
+---@return orrery.backend? backend or nil, message, code
+---@return string? message
+---@return string? code
+function discovery.open(kind, options) end
+
+--- The options that a kind of backend reads.
+---@param kind string
+---@return string[]? keys or nil, message, code
+---@return string? message
+---@return string? code
+function discovery.options(kind) end
+
+--- A record as the backends read it: checked and bounded, with its id, tags, meta and status filled
+--- in. For records that come from elsewhere.
+---@param record table
+---@return orrery.record? record or nil, "port: must be ...", "invalid"
+---@return string? message
+---@return string? code
+function discovery.record(record) end
+
+--- Records as the env backend writes them: `{ATPROTO_SERVICE_PDS_URL = "http://..."}`. How names
+--- are made is told in backends/README.md.
+---
+---     local env = orrery.discovery.environment(assert(backend:lookup("pds")))
+---@param records orrery.record[]
+---@param prefix? string "ATPROTO_SERVICE_" unless given
+---@return table<string, string>? variables or nil, message, "invalid"
+---@return string? message
+---@return string? code
+function discovery.environment(records, prefix) end
+
+--- The backends there are.
+---@return string[]
+function discovery.kinds() end
+
+return discovery
