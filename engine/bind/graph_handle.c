@@ -156,26 +156,14 @@ static int l_len(lua_State *L)
     return 1;
 }
 
-static size_t lines_length(const struct graph_work *w)
-{
-    size_t length = 0;
-    for (uint32_t i = 0; i < graph_count(w->graph); i++)
-        length += strlen(graph_name(w->graph, w->plan.order[i])) + 1;
-    return length;
-}
-
 static int l_lines(lua_State *L)
 {
     struct graph_work *w = graph_new_work(L, check_graph(L));
     if (graph_solve(w->graph, &w->plan, &w->err) < 0)
         return graph_push_cycles(L, w);
     luaL_Buffer text;
-    size_t length = lines_length(w);
-    char *at = luaL_buffinitsize(L, &text, length);
-    for (uint32_t i = 0; i < graph_count(w->graph); i++) {
-        at = stpcpy(at, graph_name(w->graph, w->plan.order[i]));
-        *at++ = '\n';
-    }
+    size_t length = graph_lines_size(w->graph);
+    graph_lines(w->graph, &w->plan, luaL_buffinitsize(L, &text, length));
     luaL_pushresultsize(&text, length);
     return 1;
 }

@@ -6,6 +6,8 @@
 #include "core/graph_store.h"
 #include "core/mem.h"
 
+#define AHEAD 16u /* names fetched early: they lie anywhere in memory */
+
 struct graph *graph_new(void)
 {
     struct graph *g = xcalloc(1, sizeof *g);
@@ -76,6 +78,29 @@ uint32_t *graph_nodes(const struct graph *g)
             nodes[count++] = n;
     names_sort(&g->names, nodes, count);
     return nodes;
+}
+
+size_t graph_lines_size(const struct graph *g)
+{
+    size_t size = g->names.text_len;
+    for (uint32_t n = 0; n < g->gone_cap; n++)
+        size -= g->gone[n] ? names_len(&g->names, n) + 1 : 0;
+    return size;
+}
+
+void graph_lines(const struct graph *g, const struct graph_plan *plan, char *to)
+{
+    uint32_t count = graph_count(g);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + 2 * AHEAD < count)
+            __builtin_prefetch(&g->names.at[plan->order[i + 2 * AHEAD]]);
+        if (i + AHEAD < count)
+            __builtin_prefetch(names_text(&g->names, plan->order[i + AHEAD]));
+        size_t len = names_len(&g->names, plan->order[i]);
+        memcpy(to, names_text(&g->names, plan->order[i]), len);
+        to += len;
+        *to++ = '\n';
+    }
 }
 
 static void note_gone(struct graph *g, uint32_t node)

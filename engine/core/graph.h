@@ -110,6 +110,10 @@ struct graph_chain {
 void graph_critical(const struct graph *g, const struct graph_plan *plan, const double *seconds,
                     struct graph_chain *ret);
 
+/* The order as text, a name a line, into `to`, which has graph_lines_size() bytes. */
+size_t graph_lines_size(const struct graph *g);
+void graph_lines(const struct graph *g, const struct graph_plan *plan, char *to);
+
 /* An edge by the number that a plan gives. */
 struct graph_edge graph_edge_at(const struct graph *g, uint32_t edge, enum graph_type *ret_type);
 

@@ -66,8 +66,19 @@ static const char *skip_space(struct graph_reader *r, const char *at, const char
     return at;
 }
 
+/* Whether any of eight bytes may be white space: it is below 33. Other control characters, and what
+ * follows one of those in the word, may be taken for one; is_space() decides. */
+static bool may_end_word(const char *bytes)
+{
+    uint64_t word, ones = ~(uint64_t)0 / 255;
+    memcpy(&word, bytes, 8);
+    return ((word - 33 * ones) & ~word & 128 * ones) != 0;
+}
+
 static const char *word_end(const char *at, const char *end)
 {
+    while (end - at >= 8 && !may_end_word(at))
+        at += 8;
     while (at < end && !is_space(*at))
         at++;
     return at;

@@ -22,26 +22,26 @@ void *xcalloc(size_t count, size_t size)
     return checked(calloc(count ? count : 1, size ? size : 1));
 }
 
-static void *malloc_huge(size_t size)
+/* A wish, before the block is touched: nothing depends on it. Blocks that big are fresh from the
+ * kernel, so calloc() has not touched them either. */
+static void *wish_huge(void *block, size_t size)
 {
-    if (size < 2 * HUGE_PAGE || size > SIZE_MAX / 2)
-        return xmalloc(size);
-    size = (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    void *block = checked(aligned_alloc(HUGE_PAGE, size));
-    madvise(block, size, MADV_HUGEPAGE); /* a wish: nothing depends on it */
+    uintptr_t from = ((uintptr_t)block + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    uintptr_t to = ((uintptr_t)block + size) / HUGE_PAGE * HUGE_PAGE;
+    if (from < to)
+        madvise((void *)from, to - from, MADV_HUGEPAGE);
     return block;
 }
 
 void *xcalloc_huge(size_t count, size_t size)
 {
-    if (size && count > SIZE_MAX / size)
-        abort();
-    return memset(malloc_huge(count * size), 0, count * size);
+    return wish_huge(xcalloc(count, size), count * size);
 }
 
+/* Not by realloc(), which would keep the small pages that there are. */
 void *xgrow_huge(void *old, size_t len, size_t size)
 {
-    void *block = malloc_huge(size);
+    void *block = wish_huge(xmalloc(size), size);
     if (len)
         memcpy(block, old, len);
     free(old);

@@ -5,8 +5,7 @@
 
 void *xmalloc(size_t size);
 void *xcalloc(size_t count, size_t size);
-/* As xcalloc(), in huge pages where that is big enough: for tables that are read all over.
- * free() it. */
+/* As xcalloc(), in huge pages where that is big enough: for tables that are read all over. */
 void *xcalloc_huge(size_t count, size_t size);
 /* A block of that kind, `old` (that it frees) grown from its first `len` bytes to `size`. */
 void *xgrow_huge(void *old, size_t len, size_t size);

@@ -23,6 +23,7 @@ void names_close(struct names *t)
 {
     free(t->text);
     free(t->at);
+    free(t->keys);
     free(t->slots);
 }
 
@@ -63,32 +64,38 @@ static struct names_key key_of(const char *name, size_t len)
         key.last = load_eight(name + len - 8);
     else if (len > 8)
         key.last = load_eight(name + len - 8) >> 8 * (16 - len);
-    uint64_t h = mix(mix(len, key.first), key.last);
-    for (size_t at = 8; at + 8 < len; at += 8)
-        h = mix(h, load_eight(name + at));
-    h ^= h >> 29;
-    key.hash = (uint32_t)h >> 1 | (uint32_t)(len > SHORT_NAME) << 31;
     return key;
 }
 
-/* Names have no zero bytes, so short names with the same key are the same. */
-static bool is_named(const struct names *t, uint32_t number, const char *name, size_t len)
+/* Its top bit tells whether the name is longer than its key. */
+static uint32_t hash_of(const struct names_key *key, const char *name, size_t len)
 {
+    uint64_t h = mix(mix(len, key->first), key->last);
+    for (size_t at = 8; len > SHORT_NAME && at + 8 < len; at += 8)
+        h = mix(h, load_eight(name + at));
+    h ^= h >> 29;
+    return (uint32_t)h >> 1 | (uint32_t)(len > SHORT_NAME) << 31;
+}
+
+/* Names have no zero bytes, so short names with the same key are the same. */
+static bool is_named(const struct names *t, uint32_t number, const char *name, size_t len,
+                     const struct names_key *key)
+{
+    const struct names_key *k = &t->keys[number];
+    if (k->first != key->first || k->last != key->last)
+        return false;
     return len <= SHORT_NAME ||
            (names_len(t, number) == len && memcmp(names_text(t, number), name, len) == 0);
 }
 
 /* The slot of that name, or the empty one where it belongs. */
 static struct names_slot *find_slot(const struct names *t, const char *name, size_t len,
-                                    const struct names_key *key)
+                                    uint32_t hash, const struct names_key *key)
 {
     uint32_t mask = t->slot_count - 1;
-    for (uint32_t i = key->hash & mask;; i = (i + 1) & mask) {
+    for (uint32_t i = hash & mask;; i = (i + 1) & mask) {
         struct names_slot *s = &t->slots[i];
-        if (!s->number)
-            return s;
-        if (s->hash == key->hash && s->first == key->first && s->last == key->last &&
-            is_named(t, s->number - 1, name, len))
+        if (!s->number || (s->hash == hash && is_named(t, s->number - 1, name, len, key)))
             return s;
     }
 }
@@ -110,22 +117,29 @@ static void grow_slots(struct names *t)
     free(old);
 }
 
-static bool append(struct names *t, const char *name, size_t len)
+static void make_room(struct names *t, size_t len)
 {
-    if (len >= MAX_TEXT - t->text_len)
-        return false;
     if (t->text_len + len + 1 > t->text_cap) {
         t->text_cap = 2 * (t->text_len + len + 1);
         t->text = xgrow_huge(t->text, t->text_len, t->text_cap);
     }
-    if (t->count == t->cap) {
-        t->cap = t->cap ? 2 * t->cap : 32;
-        t->at = xreallocarray(t->at, (size_t)t->cap + 1, sizeof *t->at);
-    }
+    if (t->count < t->cap)
+        return;
+    t->cap = t->cap ? 2 * t->cap : 32;
+    t->at = xreallocarray(t->at, (size_t)t->cap + 1, sizeof *t->at);
+    t->keys = xgrow_huge(t->keys, t->count * sizeof *t->keys, (size_t)t->cap * sizeof *t->keys);
+}
+
+static bool append(struct names *t, const char *name, size_t len, const struct names_key *key)
+{
+    if (len >= MAX_TEXT - t->text_len)
+        return false;
+    make_room(t, len);
     if (len)
         memcpy(t->text + t->text_len, name, len);
     t->text[t->text_len + len] = '\0';
     t->text_len += len + 1;
+    t->keys[t->count] = *key;
     t->at[++t->count] = (uint32_t)t->text_len;
     return true;
 }
@@ -133,18 +147,19 @@ static bool append(struct names *t, const char *name, size_t len)
 uint32_t names_find(const struct names *t, const char *name, size_t len)
 {
     struct names_key key = key_of(name, len);
-    const struct names_slot *s = find_slot(t, name, len, &key);
+    const struct names_slot *s = find_slot(t, name, len, hash_of(&key, name, len), &key);
     return s->number ? s->number - 1 : NAMES_NONE;
 }
 
-static uint32_t add_key(struct names *t, const char *name, size_t len, const struct names_key *key)
+static uint32_t add_key(struct names *t, const char *name, size_t len, uint32_t hash,
+                        const struct names_key *key)
 {
-    struct names_slot *s = find_slot(t, name, len, key);
+    struct names_slot *s = find_slot(t, name, len, hash, key);
     if (s->number)
         return s->number - 1;
-    if (!append(t, name, len))
+    if (!append(t, name, len, key))
         return NAMES_NONE;
-    *s = (struct names_slot){key->first, key->last, key->hash, t->count};
+    *s = (struct names_slot){hash, t->count};
     if (t->count > t->slot_count / 2)
         grow_slots(t);
     return t->count - 1;
@@ -153,19 +168,28 @@ static uint32_t add_key(struct names *t, const char *name, size_t len, const str
 uint32_t names_add(struct names *t, const char *name, size_t len)
 {
     struct names_key key = key_of(name, len);
-    return add_key(t, name, len, &key);
+    return add_key(t, name, len, hash_of(&key, name, len), &key);
 }
 
-/* Asks for the slots of all before it reads any. */
+/* Asks for the slots of all before it reads any, and then for what those name. */
 static bool add_batch(struct names *t, struct names_token *tokens, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        tokens[i].key = key_of(tokens[i].text, tokens[i].len);
-        __builtin_prefetch(&t->slots[tokens[i].key.hash & (t->slot_count - 1)]);
+    uint32_t mask = t->slot_count - 1;
+    for (struct names_token *n = tokens; n < tokens + count; n++) {
+        n->key = key_of(n->text, n->len);
+        n->hash = hash_of(&n->key, n->text, n->len);
+        __builtin_prefetch(&t->slots[n->hash & mask]);
     }
-    for (uint32_t i = 0; i < count; i++) {
-        tokens[i].number = add_key(t, tokens[i].text, tokens[i].len, &tokens[i].key);
-        if (tokens[i].number == NAMES_NONE)
+    for (struct names_token *n = tokens; n < tokens + count; n++) {
+        uint32_t i = n->hash & mask;
+        while (t->slots[i].number && t->slots[i].hash != n->hash)
+            i = (i + 1) & mask;
+        if (t->slots[i].number)
+            __builtin_prefetch(&t->keys[t->slots[i].number - 1]);
+    }
+    for (struct names_token *n = tokens; n < tokens + count; n++) {
+        n->number = add_key(t, n->text, n->len, n->hash, &n->key);
+        if (n->number == NAMES_NONE)
             return false;
     }
     return true;

@@ -1,6 +1,7 @@
 /* names.h -- names as numbers: each distinct name gets the next one, from 0 on.
  *
- * One block of text and one hash table, so that a million names are three allocations. */
+ * A few blocks, so that a million names are a few allocations. The hash table is small, for it is
+ * read all over: it holds hashes and numbers, and what names are compared by lies by number. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,22 +10,21 @@
 
 #define NAMES_NONE UINT32_MAX
 
-/* What a name is found by. Up to 16 bytes it is the whole name, so that the text need not be read.
- */
+/* What a name is compared by. Up to 16 bytes it is the whole name, so that the text need not be
+ * read: eight bytes each, filled up with zeros; never overlapping. */
 struct names_key {
-    uint64_t first, last; /* eight bytes each, filled up with zeros; never overlapping */
-    uint32_t hash;        /* its top bit tells whether the name is longer than 16 bytes */
+    uint64_t first, last;
 };
 
 struct names_slot {
-    uint64_t first, last;
     uint32_t hash, number; /* number + 1; 0: empty */
 };
 
 struct names {
     char *text; /* owned: every name, each with its NUL */
     size_t text_len, text_cap;
-    uint32_t *at; /* owned: count + 1 positions in text */
+    uint32_t *at;           /* owned: count + 1 positions in text */
+    struct names_key *keys; /* owned: of each name */
     uint32_t count, cap;
     struct names_slot *slots; /* owned: open addressing, at most half full */
     uint32_t slot_count;      /* a power of two */
@@ -34,8 +34,9 @@ struct names {
 struct names_token {
     const char *text; /* borrowed */
     uint32_t len;
-    uint32_t number;      /* the answer */
-    struct names_key key; /* written by names_add_all() */
+    uint32_t number; /* the answer */
+    uint32_t hash;   /* this and the key are written by names_add_all() */
+    struct names_key key;
 };
 
 void names_init(struct names *t);
