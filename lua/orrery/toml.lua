@@ -106,7 +106,7 @@ end
 local function multiline_string(r, quote)
   local parts, from = {}, r.pos
   r.pos = r.pos + 3
-  r.pos = r.pos + #r.text:match("^\r?\n?", r.pos)
+  r.pos = r.pos + #(r.text:match("^\r?\n", r.pos) or "")
   local stops = quote == '"' and '["\\]' or "[']"
   while true do
     local stop = r.text:find(stops, r.pos) or fail(r, "this string is not closed", from)

@@ -29,4 +29,11 @@ function M.python(kind, text)
   return assert(core.json.decode(result.stdout))
 end
 
+--- Which of the texts Python's tomllib accepts: a list of booleans.
+function M.toml_verdicts(texts)
+  local encoded = {}
+  for i, text in ipairs(texts) do encoded[i] = core.text.base64(text) end
+  return assert(M.python("toml-verdicts", core.json.encode(encoded)))
+end
+
 return M

@@ -1,5 +1,6 @@
 # readers.py -- a file as another program's reader has it, as JSON on standard output.
 #   readers.py json|yaml|toml|ini FILE
+#   readers.py toml-verdicts FILE    of a list of texts in JSON, in base64: which tomllib accepts
 import configparser
 import json
 import sys
@@ -25,4 +26,22 @@ def read(kind, path):
     return {name: dict(parser[name]) for name in parser.sections()}
 
 
-json.dump(read(sys.argv[1], sys.argv[2]), sys.stdout)
+def accepts(text):
+    import tomllib
+
+    try:
+        tomllib.loads(text.decode())
+        return True
+    except ValueError:
+        return False
+
+
+def verdicts(path):
+    import base64
+
+    with open(path, encoding="utf-8") as file:
+        return [accepts(base64.b64decode(text)) for text in json.load(file)]
+
+
+kind, path = sys.argv[1:]
+json.dump(verdicts(path) if kind == "toml-verdicts" else read(kind, path), sys.stdout)

@@ -222,6 +222,8 @@ end
 
 local function in_group(p) return p.k == "text" or p.k == "out" end
 
+local function is_empty(p) return p.k == "text" and p.text == "" end
+
 function generate_block(ctx, parts)
   local group, most = {}, ctx.tracked and 1 or 2 * GROUP
   for _, p in ipairs(parts) do
@@ -229,7 +231,8 @@ function generate_block(ctx, parts)
       add_group(ctx, group)
       group = {}
     end
-    if in_group(p) then group[#group + 1] = p else part[p.k](ctx, p) end
+    if not in_group(p) then part[p.k](ctx, p)
+    elseif not is_empty(p) then group[#group + 1] = p end
   end
   add_group(ctx, group)
 end

@@ -75,7 +75,8 @@ local function new_run(template, source, scope, options)
     source = source, known = is_object and (scope.known or NOTHING) or scope, get = getter(scope),
     reveal = revealer(scope), filters = filters, foreign = foreign, sites = template.sites,
     guard = format and format.guard, unwritten = format and unwritten_of(template, format),
-    later = {}, out = {}, n = 0, size = 0, passes = 0, steps = 0, site = false, secret = false,
+    later = {}, out = {}, n = 0, size = 0, passes = 0, steps = 0,
+    max_steps = options.maxSteps or runtime.MAX_STEPS, site = false, secret = false,
   }
 end
 
@@ -184,7 +185,7 @@ end
 --- Renders a template. `scope` is a table of names, or an object of orrery.scope. Options: name
 --- (for errors), dir (of the stack file, beside which filters of its own lie), format (its guard
 --- refuses values that would change the structure of the file), hidden (errors do not show the
---- template's text). Returns text, is_secret, locate(line) -> the template's line, and a list of
+--- template's text), maxSteps (of work: 20 million, about five seconds). Returns text, is_secret, locate(line) -> the template's line, and a list of
 --- what `later` stands in for | nil, {message, summary, file, line, column, pending, others}.
 function M.render(text, scope, options)
   if is_plain(text) then return text, false, same_line, {} end

@@ -253,7 +253,6 @@ local function trim_right(parts, whole)
   if not last or last.k ~= "text" then return end
   local from = whole and 1 or blanks.last_line(last.text)
   last.text = last.text:sub(1, blanks.before(last.text, #last.text, from))
-  if last.text == "" then parts[#parts] = nil end
 end
 
 local function trim_left(text, whole)
@@ -265,9 +264,11 @@ end
 local function add_text(p, parts, options)
   local at = p.lx.pos
   local text, cut = lexer.literal(p.lx, options.quoted), 0
-  if p.trim then text, cut = trim_left(text, options.quoted) end
+  local trims = p.trim
   p.trim = false
-  if text ~= "" then parts[#parts + 1] = {k = "text", text = text, pos = at + cut} end
+  if text == "" then return end
+  if trims then text, cut = trim_left(text, options.quoted) end
+  parts[#parts + 1] = {k = "text", text = text, pos = at + cut} -- it may have been trimmed to ""
 end
 
 local function block(p, what, at, enders)

@@ -14,18 +14,21 @@ local M = {}
 
 M.MAX_OUTPUT = 16 * 1024 * 1024
 local MAX_PASSES = 1000000 -- of all loops of one rendering together
-local MAX_STEPS = 20000000 -- of work: a few seconds
+M.MAX_STEPS = 20000000 -- of work: five seconds
+local STEPS_IN_SECOND = M.MAX_STEPS // 5
+local MAX_SMALL = 256 -- bytes of a text whose work is not worth counting
 
 local null = values.null
 local helpers = {null = null, type = type, concat = table.concat}
 
 local function fail(run, at, summary, more) errors.raise(run.source, at, summary, more) end
 
---- Counts work: one step is about what one operator takes, or 64 bytes of text.
+--- Counts work: one step is about what one operator takes, a quarter of a microsecond.
 function M.spend(run, steps, at)
   run.steps = run.steps + steps
-  if run.steps > MAX_STEPS then
-    fail(run, at, "this is too much work for a template: more than 20 million steps")
+  if run.steps > run.max_steps then
+    fail(run, at, ("this is too much work for a template: more than %d steps"):format(
+      run.max_steps))
   end
 end
 local spend = M.spend
@@ -284,15 +287,10 @@ end
 
 -- ---- filters ----
 
--- A value as a filter gets it: null is nil, and tables are plain. The work of both is counted.
+-- A value as a filter gets it: null is nil, and tables are plain, the work of which is counted.
 local function argument(run, value, at)
-  local kind = type(value)
-  if kind == "string" then
-    spend(run, #value >> 6, at)
-    return value
-  end
   if value == null then return nil end
-  if kind ~= "table" then return value end
+  if type(value) ~= "table" then return value end
   local plain, why = values.plain(value, function(found) return open(run, found, at) end,
     function() spend(run, 1, at) end)
   if plain == nil then fail(run, at, why) end
@@ -317,26 +315,32 @@ local function checked(run, result, site)
   return result
 end
 
--- A filter of the user's may take a second each time, so its time counts as work.
-local function call_foreign(run, site, filter, ...)
+local function is_large(value)
+  local kind = type(value)
+  return kind == "table" or kind == "string" and #value > MAX_SMALL
+end
+
+-- A filter of the user's, or one that is given much, may take long: its time counts as work.
+local function call_timed(run, site, filter, ...)
   local began = os.clock()
   local result = filter(...)
   run.site = false
-  spend(run, math.floor((os.clock() - began) * MAX_STEPS / 5), site.pos)
+  spend(run, math.floor((os.clock() - began) * STEPS_IN_SECOND), site.pos)
   return result
 end
 
 --- `value | filter`. While a filter runs, run.site says which: the error it raises has no place.
 function helpers.apply(run, site, filter, value)
-  local place
-  if type(value) ~= "string" or #value > 256 then
-    place = run.sites[site]
-    value = argument(run, value, place.pos)
-  end
-  run.site = site
   local result
-  if run.foreign then result = call_foreign(run, run.sites[site], filter, value)
-  else result = filter(value) end
+  if type(value) == "string" and #value <= MAX_SMALL and not run.foreign then
+    run.site = site
+    result = filter(value)
+  else
+    local place, timed = run.sites[site], run.foreign or is_large(value)
+    value = argument(run, value, place.pos)
+    run.site = site
+    if timed then result = call_timed(run, place, filter, value) else result = filter(value) end
+  end
   run.site = false
   if type(result) == "string" then return result end
   return checked(run, result, run.sites[site])
@@ -344,11 +348,13 @@ end
 
 --- `value | filter(...)`.
 function helpers.apply_many(run, site, filter, ...)
-  local args, place = table.pack(...), run.sites[site]
-  for i = 1, args.n do args[i] = argument(run, args[i], place.pos) end
+  local args, place, timed, result = table.pack(...), run.sites[site], run.foreign, nil
+  for i = 1, args.n do
+    timed = timed or is_large(args[i])
+    args[i] = argument(run, args[i], place.pos)
+  end
   run.site = site
-  local result
-  if run.foreign then result = call_foreign(run, place, filter, table.unpack(args, 1, args.n))
+  if timed then result = call_timed(run, place, filter, table.unpack(args, 1, args.n))
   else result = filter(table.unpack(args, 1, args.n)) end
   run.site = false
   return checked(run, result, place)
