@@ -2,7 +2,7 @@
 PREFIX = /usr/local
 CMAKE_FLAGS =
 
-.PHONY: help up build test check static bench install clean deps deps-run deps-test deps-bench peers build-asan
+.PHONY: help up build test check static bench fuzz install clean deps deps-run deps-test deps-bench peers build-asan
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -24,13 +24,16 @@ static: deps-test
 bench: deps-run deps-test peers deps-bench build ## measure speed and weight, beside peers
 	@spec/bench/run.sh $(TABLES)
 
+fuzz: ## feed random text to the readers for FUZZ_TIME seconds each (needs clang)
+	@spec/fuzz/run.sh
+
 install: deps build ## install into PREFIX (/usr/local)
 	@cmake -S . -B build -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
 	@cmake --build build
 	cmake --install build
 
 clean: ## remove what was built
-	rm -rf build build-asan
+	rm -rf build build-asan build-fuzz
 
 deps:
 	@.ci/deps.sh build

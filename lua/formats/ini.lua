@@ -41,8 +41,8 @@ local function plain_text(value)
 end
 
 local function is_name(name)
-  return type(name) == "string" and name ~= "" and not name:find("[%c\127=:;#%[%]\"\\]")
-    and not name:find("^%s") and not name:find("%s$")
+  if type(name) ~= "string" or name == "" or not utf8.len(name) then return false end
+  return not name:find("[%c\127=:;#%[%]\"\\]") and not name:find("^%s") and not name:find("%s$")
 end
 
 local function write_section(lines, map, inner, quote)

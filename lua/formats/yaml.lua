@@ -19,7 +19,8 @@ function M.read(text)
   local value, message = core.yaml.decode(text)
   if value ~= nil then return value end
   local line, reason = message:match("^(%d+):%d+: (.*)$")
-  return nil, reason or message, tonumber(line) or 1
+  local lines = 1 + select(2, text:gsub("\n", "")) -- YAML has other line breaks, too
+  return nil, reason or message, math.min(tonumber(line) or 1, lines)
 end
 
 --- Writes a value | nil, message.

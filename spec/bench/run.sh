@@ -14,3 +14,4 @@ ${CC:-cc} -O2 -Wall -Wextra -fPIC -shared -o "$work/allocs.so" spec/bench/allocs
 export BENCH_WORK="$work"
 export LUA_PATH="lua/?.lua;lua/?/init.lua;spec/?.lua;;" LUA_CPATH="build/lib/?.so;$work/?.so;;"
 lua5.4 spec/bench/bench.lua "$@"
+[ $# -gt 0 ] || lua5.4 spec/bench/template.lua

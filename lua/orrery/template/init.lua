@@ -185,8 +185,9 @@ end
 --- Renders a template. `scope` is a table of names, or an object of orrery.scope. Options: name
 --- (for errors), dir (of the stack file, beside which filters of its own lie), format (its guard
 --- refuses values that would change the structure of the file), hidden (errors do not show the
---- template's text), maxSteps (of work: 20 million, about five seconds). Returns text, is_secret, locate(line) -> the template's line, and a list of
---- what `later` stands in for | nil, {message, summary, file, line, column, pending, others}.
+--- template's text), maxSteps (of work: 20 million, about five seconds). Returns text, is_secret,
+--- locate(line) -> the template's line, and a list of what `later` stands in for | nil, {message,
+--- summary, file, line, column, pending, others}.
 function M.render(text, scope, options)
   if is_plain(text) then return text, false, same_line, {} end
   options = options or NOTHING

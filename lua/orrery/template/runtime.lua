@@ -348,7 +348,8 @@ end
 
 --- `value | filter(...)`.
 function helpers.apply_many(run, site, filter, ...)
-  local args, place, timed, result = table.pack(...), run.sites[site], run.foreign, nil
+  local args, place, timed = table.pack(...), run.sites[site], run.foreign
+  local result
   for i = 1, args.n do
     timed = timed or is_large(args[i])
     args[i] = argument(run, args[i], place.pos)
