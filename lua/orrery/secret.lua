@@ -127,13 +127,13 @@ function M.reveal(value)
   return nil, "this secret has not been resolved", "pending"
 end
 
---- What a secret is made from, without its value: "file /run/x", "generated hex:32".
+--- What a secret is made from, without its value: {source = "file" | "env" | "command" |
+-- "generate", from = "/run/x", name = where it is kept}; nil for one that is made of others.
 function M.describe(value)
   local spec = hidden[value].spec
-  if not spec then return "a secret" end
   for _, source in ipairs(SOURCES) do
-    if spec[source] then
-      return (source == "generate" and "generated" or source) .. " " .. spec[source]
+    if spec and spec[source] then
+      return { source = source, from = spec[source], name = spec.name }
     end
   end
 end
@@ -259,6 +259,31 @@ local function resolve_spec(self, spec)
   if spec.file then return read_secret_file(spec.file) end
   if spec.env then return from_env(spec.env) end
   return from_command(spec.command)
+end
+
+--- Whether a generated secret is kept under `name` already, and since when (seconds since 1970).
+function store:kept(name)
+  local stat = core.file.stat(self.dir .. "/" .. name)
+  return stat ~= nil and stat.type == "file", stat and stat.mtime
+end
+
+--- Keeps `text` (nil: a new one is generated) as the secret `name` of this kind. The one before
+-- stays beside it as <name>.old. Waits. true | nil, message, code.
+function store:replace(name, kind, text)
+  if text and kind == "k256" and not (text:find("^%x+$") and #text == 64) then
+    return nil, "a k256 key is 64 hexadecimal digits", "invalid"
+  end
+  local ok, message, code = core.file.mkdir(self.dir, 448) -- 0700
+  if not ok then return nil, message, code end
+  local lock <close>, why, lock_code = core.file.lock(self.dir .. "/.lock", { wait = LOCK_SECONDS })
+  if not lock then return nil, why, lock_code end
+  local path, options = self.dir .. "/" .. name, { mode = 384, sync = true }
+  local before = core.file.read(path, { max = MAX_BYTES })
+  if before then
+    ok, message, code = core.file.write(path .. ".old", before, options)
+    if not ok then return nil, message, code end
+  end
+  return core.file.write(path, (text or generate(kind)) .. "\n", options)
 end
 
 --- The text of a secret. Waits. nil, message, code if it cannot be had; `service` and `variable`

@@ -259,7 +259,7 @@ services:
   local function comparable(loaded)
     loaded.origin, loaded.file = nil, nil
     local password = loaded.services.database.settings.password
-    assert.equal("file /run/secrets/db", secret.describe(password))
+    assert.same({ source = "file", from = "/run/secrets/db" }, secret.describe(password))
     loaded.services.database.settings.password = "one secret"
     return secret.redact(loaded)
   end
