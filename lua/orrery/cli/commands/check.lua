@@ -1,3 +1,4 @@
+local checking = require "orrery.cli.checking"
 local core = require "orrery.core"
 local luacheck = require "orrery.luacheck"
 local session = require "orrery.cli.session"
@@ -83,16 +84,22 @@ end
 return {
   name = "check",
   group = "look",
-  summary = "run health checks once, now",
+  summary = "run health checks, once or on and on",
   arguments = "[SERVICE...]",
-  options = {{name = "json", summary = "print JSON"}},
+  options = {
+    {name = "watch", short = "w", summary = "run them at their intervals, until Ctrl-C"},
+    {name = "json", summary = "print JSON; with --watch one object a line"},
+  },
   details = "Runs every health check of the services once, whether or not an agent is running, and "
-    .. "shows how each went.",
-  exits = {"0    all pass", "1    some fail", "2    wrong usage", "3    the stack is invalid"},
+    .. "shows how each went. With --watch it goes on: a table that changes on a terminal, else a "
+    .. "line for each change of health.",
+  exits = {"0    all pass (with --watch: when it ended)", "1    some fail", "2    wrong usage",
+    "3    the stack is invalid"},
   example = "orrery -f simple-pds check pds",
   run = function(ctx)
     local stack = session.stack(ctx)
     local checks = collect(stack, session.services(ctx, stack))
+    if ctx.options.watch and #checks > 0 then return checking.watch(checks, ctx.options) end
     run_all(checks)
     local failed = 0
     for _, check in ipairs(checks) do failed = failed + (check.result.ok and 0 or 1) end
