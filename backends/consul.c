@@ -34,6 +34,7 @@ static void op_stop(struct consul_op *op)
     if (op->call)
         consul_call_cancel(op->call);
     op->call = NULL;
+    consul_turn_end(op);
     uv_close((uv_handle_t *)&op->timer, op_free);
 }
 

@@ -4,6 +4,8 @@
  *   consul_lookup.c   looking up and watching
  *   consul_lock.c     locks: a session each
  *   consul_keys.c     keys and values
+ *   consul_watch.c    where a blocking query stands
+ *   consul_turns.c    who may make one
  *   consul_call.c     one question, asked at one address after the other
  *   consul_options.c  what open() is given
  *   consul_answer.c, consul_record.c   pure: what is received and sent */
@@ -14,12 +16,27 @@
 #include "consul_answer.h"
 
 struct consul_call;
+struct consul_op;
 struct io;
 
 struct consul_address {
     char *url;       /* owned: "http://127.0.0.1:8500", without a slash at its end */
     char *shown;     /* owned: "127.0.0.1:8500" */
     bool registered; /* a record was registered with this agent */
+};
+
+/* An operation's place among those that let Consul wait. Embedded in it. */
+struct consul_turn {
+    struct consul_turn_list *list; /* borrowed: the one it is in, or NULL */
+    struct consul_turn *next, *prev;
+    struct consul_op *op;
+    uv_timer_cb resume;
+    bool brief; /* others want to wait too */
+};
+
+struct consul_turn_list {
+    struct consul_turn *first, *last;
+    size_t count;
 };
 
 /* An open backend. */
@@ -29,8 +46,9 @@ struct consul {
     size_t address_count, current; /* where the last answer came from; written by consul_call.c */
     uint32_t epoch; /* other than what an earlier epoch's cursors count: a call has failed since */
     uint64_t
-        open_access_until_ms;  /* till then we need not ask whether Consul has ACLs: it had none */
-    struct consul_call *calls; /* all that are under way */
+        open_access_until_ms; /* till then we need not ask whether Consul has ACLs: it had none */
+    struct consul_turn_list waiting, queue;             /* written by consul_turns.c */
+    struct consul_call *calls;                          /* all that are under way */
     char *datacenter, *token, *token_file;              /* owned; may be NULL */
     char *ca_file, *cert_file, *key_file, *server_name; /* owned; may be NULL */
     bool stale;
@@ -85,7 +103,8 @@ struct consul_op {
     uv_timer_t timer;
     struct consul *consul;          /* borrowed */
     struct backend_request request; /* its strings are owned; it has no record */
-    struct consul_call *call;       /* owned: what it waits for, if it is that */
+    struct consul_turn turn;
+    struct consul_call *call; /* owned: what it waits for, if it is that */
     uint64_t deadline_ms;
     backend_done_fn *done;
     void *data; /* borrowed */
@@ -103,6 +122,11 @@ uint64_t consul_op_left_ms(const struct consul_op *op);
 bool consul_op_failed(struct consul_op *op, const struct consul_reply *reply,
                       const struct err *err);
 
+/* Before a question that waits: true if it may be asked now; else `resume` is called when it may,
+ * or when the operation's time is up. */
+bool consul_turn_take(struct consul_op *op, uv_timer_cb resume);
+void consul_turn_end(struct consul_op *op); /* it waits no more; may be called twice */
+
 /* The verbs of the other files. They start an operation. */
 void consul_start_lookup(struct consul_op *op);
 void consul_start_services(struct consul_op *op);
@@ -119,6 +143,7 @@ const char *consul_key_name(const char *key, struct err *err);
 
 /* ---- watching: shared by lookups and keys ---- */
 
+#define CONSUL_BRIEF_MS 2000 /* while others want to */
 #define CONSUL_WAIT_MS 60000 /* at most at a time: so long may a dead server go unnoticed */
 
 /* Where a watch stands. */
@@ -131,6 +156,9 @@ struct consul_watch {
 };
 
 void consul_watch_init(struct consul_watch *watch, const struct consul_op *op);
+
+/* Whether the next question lets Consul wait. */
+bool consul_watch_waits(const struct consul_watch *watch, const struct consul_op *op);
 
 /* The query for the next question, for free(); sets *ret_wait_ms. */
 char *consul_watch_query(struct consul_watch *watch, const struct consul_op *op,

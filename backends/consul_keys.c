@@ -95,6 +95,7 @@ static void key_found(void *data, const struct consul_reply *reply, const struct
     struct consul_key key = {0};
     bool absent = reply && reply->status == 404 && reply->body_len == 0;
     bool failed = err || (reply->status != 200 && !absent);
+    consul_turn_end(op);
     if (failed && consul_watch_restart(op->more)) {
         op->call = NULL;
         again(op);
@@ -117,6 +118,8 @@ static void ask_key(uv_timer_t *timer)
     struct consul_op *op = timer->data;
     struct buf path = {0};
     uint64_t wait_ms = 0;
+    if (consul_watch_waits(op->more, op) && !consul_turn_take(op, ask_key))
+        return;
     char *query = consul_watch_query(op->more, op, &wait_ms);
     buf_puts(&path, "/v1/kv/");
     consul_escape(&path, consul_key_name(op->request.key, NULL), "/-._~");

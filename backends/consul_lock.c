@@ -157,6 +157,7 @@ static void waited(void *data, const struct consul_reply *reply, const struct er
     struct locking *l = op->more;
     struct consul_key key = {0};
     bool absent = reply && reply->status == 404;
+    consul_turn_end(op);
     if (l->waiting && (err || reply->status >= 500)) { /* its server went; the next may answer */
         op->call = NULL;
         l->index = 0;
@@ -183,6 +184,10 @@ static void wait_for_key(struct consul_op *op)
     struct locking *l = op->more;
     uint64_t left = consul_op_left_ms(op), wait = left < CONSUL_WAIT_MS ? left : CONSUL_WAIT_MS;
     l->waiting = l->index && wait;
+    if (l->waiting && !consul_turn_take(op, begin))
+        return;
+    if (op->turn.brief && wait > CONSUL_BRIEF_MS)
+        wait = CONSUL_BRIEF_MS;
     char *path = key_path(key_of(op));
     char *query = l->waiting ? xasprintf("consistent&index=%llu&wait=%llums",
                                          (unsigned long long)l->index, (unsigned long long)wait)

@@ -170,6 +170,7 @@ static void instances_found(void *data, const struct consul_reply *reply, const 
 {
     struct consul_op *op = data;
     struct lookup *l = op->more;
+    consul_turn_end(op);
     bool failed = err || reply->status != 200;
     if (failed && consul_watch_restart(&l->watch)) {
         op->call = NULL;
@@ -197,6 +198,8 @@ static void ask_instances(uv_timer_t *timer)
     struct consul_op *op = timer->data;
     struct lookup *l = op->more;
     uint64_t wait_ms = 0;
+    if (consul_watch_waits(&l->watch, op) && !consul_turn_take(op, ask_instances))
+        return;
     char *path = xasprintf("/v1/health/service/%s", op->request.service);
     char *query = consul_watch_query(&l->watch, op, &wait_ms);
     op->call = consul_ask(op->consul,

@@ -37,15 +37,20 @@ void consul_watch_init(struct consul_watch *watch, const struct consul_op *op)
 /* Consul adds up to a sixteenth. */
 static uint64_t wait_ms(const struct consul_op *op)
 {
-    uint64_t left = consul_op_left_ms(op);
-    uint64_t wait = left < CONSUL_WAIT_MS ? left - left / 17 : CONSUL_WAIT_MS;
-    return wait ? wait : 1; /* 0 would mean five minutes */
+    uint64_t left = consul_op_left_ms(op), wait = left - left / 17;
+    uint64_t most = op->turn.brief ? CONSUL_BRIEF_MS : CONSUL_WAIT_MS;
+    return wait > most ? most : wait ? wait : 1; /* 0 would mean five minutes */
+}
+
+bool consul_watch_waits(const struct consul_watch *watch, const struct consul_op *op)
+{
+    return watch->cursor && watch->index && consul_op_left_ms(op) > 0;
 }
 
 char *consul_watch_query(struct consul_watch *watch, const struct consul_op *op,
                          uint64_t *ret_wait_ms)
 {
-    bool waits = watch->cursor && watch->index && consul_op_left_ms(op) > 0;
+    bool waits = consul_watch_waits(watch, op);
     watch->asked = waits ? watch->index : 0;
     watch->asked_at_ms = uv_now(&op->consul->io->loop);
     *ret_wait_ms = waits ? wait_ms(op) : 0;

@@ -179,6 +179,25 @@ describe("the consul backend", function()
     assert(backend:deregister("pds", "pds@edge"))
   end)
 
+  test("lets watchers take turns where they are more than Consul's connections", function()
+    local busy = consul.start() -- cancelled watches keep the other's connections for a while
+    finally(function() busy:stop() end)
+    local many <close> = busy:open()
+    local _, cursor = many:lookup "pds"
+    local watchers = {}
+    for i = 1, 300 do
+      watchers[i] = task.spawn(function() return many:lookup("pds", cursor, 60) end)
+    end
+    fails("timeout", "timed out", watchers[300]:join(3)) -- by then turns have changed
+    assert(many:register(record(), 60))
+    local started = time.monotonic()
+    for i = 1, 300 do assert.same({ "pds@edge" }, ids(watchers[i]:join(40))) end
+    assert.is_true(time.monotonic() - started < 40)
+    local _, late = many:lookup("pds", nil)
+    watchers[301] = task.spawn(function() return many:lookup("pds", late, 0.5) end)
+    assert.same({ "pds@edge" }, ids(watchers[301]:join(20)))
+  end)
+
   test("keeps keys and values of any bytes", function()
     local bytes = {}
     for byte = 0, 255 do bytes[#bytes + 1] = string.char(byte) end
