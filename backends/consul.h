@@ -75,6 +75,7 @@ struct consul_question {
     const char *query;  /* NULL: none; escaped, without "?" */
     const char *body;   /* NULL: none */
     uint64_t wait_ms;   /* how long Consul may let it wait; it is then asked of one address only */
+    uint64_t known_index;     /* an answer with this index need not be read; 0: read it */
     enum consul_body expects; /* of a success */
     bool local;               /* it concerns the agent, so no datacenter is named */
     bool read;                /* may be asked of one server, where stale reads are wanted */
@@ -168,6 +169,9 @@ char *consul_watch_query(struct consul_watch *watch, const struct consul_op *op,
  */
 bool consul_watch_is_over(struct consul_watch *watch, const struct consul_op *op, uint64_t index,
                           uint64_t hash);
+
+/* Takes an answer into account that was not read. */
+void consul_watch_is_same(struct consul_watch *watch, const struct consul_op *op);
 
 /* After a waiting question failed: true if it should be asked again without waiting. */
 bool consul_watch_restart(struct consul_watch *watch);

@@ -12,6 +12,7 @@
 
 #define TIMEOUT_MS 10000 /* without a leader an agent takes 7 s to say so */
 #define WAIT_GRACE_MS 5000
+#define EMPTY_LEN 8          /* "[]" and line ends */
 #define LAST_KNOWN_MS 300000 /* what a server without a leader knows counts no longer */
 
 /* Owned by the loop: freed when its timer has closed. */
@@ -218,7 +219,8 @@ static void refused(struct consul_call *call, const struct consul_reply *reply)
 
 static bool is_expected(const struct consul_call *call, const struct consul_reply *reply)
 {
-    if (call->of.expects == CONSUL_ANY || (reply->status != 200 && reply->status != 409))
+    if (call->of.expects == CONSUL_ANY || reply->same ||
+        (reply->status != 200 && reply->status != 409))
         return true;
     if (call->of.expects == CONSUL_NOTHING)
         return reply->body_len == 0;
@@ -265,6 +267,20 @@ static void judge(struct consul_call *call, const struct consul_reply *reply)
     }
 }
 
+/* The same index is the same answer, unless the token's rights have changed: then it is empty. */
+static bool is_same(const struct consul_call *call, const struct consul_reply *reply)
+{
+    return call->of.known_index && reply->status == 200 && reply->index == call->of.known_index &&
+           reply->body_len > EMPTY_LEN;
+}
+
+static json_t *read_json(const struct consul_call *call, const struct consul_reply *reply)
+{
+    if (call->of.expects != CONSUL_OBJECT && call->of.expects != CONSUL_ARRAY)
+        return NULL;
+    return json_loadb(reply->body, reply->body_len, JSON_ALLOW_NUL, NULL);
+}
+
 static void answered(void *data, const struct http_response *response, const struct err *err)
 {
     struct consul_call *call = data;
@@ -273,17 +289,16 @@ static void answered(void *data, const struct http_response *response, const str
         not_reached(call, err);
         return;
     }
-    json_t *json = NULL;
-    if (call->of.expects == CONSUL_OBJECT || call->of.expects == CONSUL_ARRAY)
-        json = json_loadb(response->body, response->body_len, JSON_ALLOW_NUL, NULL);
     struct consul_reply reply = {.address = address_of(call)->shown,
                                  .status = response->status,
                                  .body = response->body,
                                  .body_len = response->body_len,
-                                 .json = json,
                                  .with_token = call->token != NULL,
                                  .stale = call->stale};
     consul_read_headers(&reply, response->headers);
+    reply.same = is_same(call, &reply);
+    json_t *json = reply.same ? NULL : read_json(call, &reply);
+    reply.json = json;
     judge(call, &reply);
     json_decref(json);
 }

@@ -179,6 +179,11 @@ static void instances_found(void *data, const struct consul_reply *reply, const 
     }
     if (consul_op_failed(op, reply, err))
         return;
+    if (reply->same) {
+        consul_watch_is_same(&l->watch, op);
+        again(op);
+        return;
+    }
     consul_found_free(&l->found);
     consul_read_instances(reply->json, op->request.service, &l->found);
     if (!consul_watch_is_over(&l->watch, op, reply->stale ? 0 : reply->index, l->found.hash))
@@ -206,6 +211,7 @@ static void ask_instances(uv_timer_t *timer)
                           &(struct consul_question){.path = path,
                                                     .query = query,
                                                     .wait_ms = wait_ms,
+                                                    .known_index = l->watch.asked,
                                                     .expects = CONSUL_ARRAY,
                                                     .read = true,
                                                     .last_known = !op->request.cursor,

@@ -4,8 +4,8 @@
 #include "consul.h"
 #include "io/io.h"
 
-#define MAX_WAITING 128
-#define MAX_LONG 100 /* those that come first wait as long as they like */
+#define MAX_WAITING 160
+#define MAX_LONG 120 /* those that come first wait as long as they like */
 
 static void append(struct consul_turn_list *list, struct consul_turn *turn)
 {

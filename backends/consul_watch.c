@@ -58,14 +58,24 @@ char *consul_watch_query(struct consul_watch *watch, const struct consul_op *op,
                  : NULL;
 }
 
+static void count_quick(struct consul_watch *watch, const struct consul_op *op)
+{
+    uint64_t took_ms = uv_now(&op->consul->io->loop) - watch->asked_at_ms;
+    watch->quick = took_ms < MAX_REST_MS ? watch->quick + 1 : 0;
+}
+
+void consul_watch_is_same(struct consul_watch *watch, const struct consul_op *op)
+{
+    count_quick(watch, op);
+}
+
 bool consul_watch_is_over(struct consul_watch *watch, const struct consul_op *op, uint64_t index,
                           uint64_t hash)
 {
-    uint64_t took_ms = uv_now(&op->consul->io->loop) - watch->asked_at_ms;
     bool news = !watch->cursor || hash != watch->hash;
+    count_quick(watch, op);
     watch->hash = hash;
     watch->index = index < watch->asked ? 0 : index;
-    watch->quick = took_ms < MAX_REST_MS ? watch->quick + 1 : 0;
     if (news)
         watch->cursor = NULL;
     return news || consul_op_left_ms(op) == 0;
