@@ -104,20 +104,21 @@ local function outside_field(name, record, field)
   return not_yet(name, field)
 end
 
-local function stack_field(self, name, record, field)
+local function stack_field(self, name, record, field, seen)
   if record and FROM_RECORD[field] then
     local value, problem = record_field(name, record, field)
     if value ~= nil or problem then return value, problem end
   end
   if field == "external" then return self.stack.services[name].external or false end
   if not M.OWN[field] then return not_yet(name, field) end
-  local value, problem = M.own(self:of(name, record), field)
+  seen.scope = seen.scope or self:of(name, record)
+  local value, problem = M.own(seen.scope, field)
   if value ~= nil then return value end
   local unset = self.stack.services[name][field] == nil
   return nil, {message = problem.message, pending = problem.pending or unset}
 end
 
-local function field_names() return suggest.names(OTHERS) end
+local FIELD_NAMES = suggest.names(OTHERS)
 
 --- What a oneshot published. nil, and no problem, if the field is none of those.
 local function published(self, name, record, field)
@@ -135,35 +136,41 @@ local function published(self, name, record, field)
     suggest.hint(field, suggest.names(outputs))))
 end
 
---- A view of the service `name` with what `record` (or nil) says of it.
-function M.view(self, name, record)
-  return values.view(function(field)
-    local value, problem = published(self, name, record, field)
-    if value ~= nil or problem then return value, problem end
-    if not OTHERS[field] then
-      return failure(("'%s' has no field '%s'%s"):format(name, tostring(field),
-        suggest.hint(tostring(field), field_names())))
-    end
-    if self.stack.services[name] then return stack_field(self, name, record, field) end
-    return outside_field(name, record, field)
-  end, function() return M.known_names(self, name, record) end, name)
+-- A field as the stack or the record has it; `seen` keeps what was worked out.
+local function known_field(self, name, record, field, seen)
+  if seen.fields[field] ~= nil then return seen.fields[field] end
+  local value, problem
+  if self.stack.services[name] then
+    value, problem = stack_field(self, name, record, field, seen)
+  else
+    value, problem = outside_field(name, record, field)
+  end
+  seen.fields[field] = value
+  return value, problem
 end
 
---- The fields of a service that have a value now.
-function M.known_names(self, name, record)
-  local names, view = {}, M.view_index(self, name, record)
-  for _, field in ipairs(field_names()) do
-    local value = view(field)
+-- The fields of a service that have a value now.
+local function known_names(self, name, record, seen)
+  local names = {}
+  for _, field in ipairs(FIELD_NAMES) do
+    local value = known_field(self, name, record, field, seen)
     if value ~= nil and not secret.is(value) then names[#names + 1] = field end
   end
   return names
 end
 
-function M.view_index(self, name, record)
-  return function(field)
-    if self.stack.services[name] then return stack_field(self, name, record, field) end
-    return outside_field(name, record, field)
-  end
+--- A view of the service `name` with what `record` (or nil) says of it.
+function M.view(self, name, record)
+  local seen = {fields = {}}
+  return values.view(function(field)
+    local value, problem = published(self, name, record, field)
+    if value ~= nil or problem then return value, problem end
+    if not OTHERS[field] then
+      return failure(("'%s' has no field '%s'%s"):format(name, tostring(field),
+        suggest.hint(tostring(field), FIELD_NAMES)))
+    end
+    return known_field(self, name, record, field, seen)
+  end, function() return known_names(self, name, record, seen) end, name)
 end
 
 --- Whether a service can be described before it is discovered.
