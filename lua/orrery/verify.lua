@@ -3,6 +3,8 @@
 local core = require "orrery.core"
 local discovery_options = require "orrery.discovery.options"
 local edges = require "orrery.edges"
+local formats = require "orrery.formats"
+local pattern = require "orrery.pattern"
 local plugin = require "orrery.plugin"
 local restart = require "orrery.supervisor.restart"
 local schema = require "orrery.schema"
@@ -271,6 +273,16 @@ local function check_plugin(ctx, kind, name, path)
   if not found then add(ctx, path, "%s", message) end
 end
 
+-- "env:docker" is the format env in its style docker.
+local function check_format(ctx, format, path)
+  if not format or format == "text" then return end
+  local base = format:match("^([^:]*):")
+  check_plugin(ctx, "format", base or format, path)
+  if not base then return end
+  local found, message = formats.get(format, ctx.place.dir)
+  if not found then add(ctx, path, "%s", message) end
+end
+
 local function check_config(ctx, name, service)
   for _, file in ipairs(suggest.names(service.config)) do
     local entry, given = service.config[file], 0
@@ -281,9 +293,7 @@ local function check_config(ctx, name, service)
       add(ctx, path_of(name, "config", file), "give exactly one of template, source, data")
     end
     check_plugin(ctx, "template", entry.source, path_of(name, "config", file, "source"))
-    if entry.format ~= "text" then
-      check_plugin(ctx, "format", entry.format, path_of(name, "config", file, "format"))
-    end
+    check_format(ctx, entry.format, path_of(name, "config", file, "format"))
   end
 end
 
@@ -357,6 +367,16 @@ local function check_settings(ctx, stack, name, service, declared)
       service.settings[key] = value
       check_value(ctx, stack, path, declared[key], value)
     end
+  end
+end
+
+-- The properties of a variable are variables, too.
+local function check_patterns(ctx, path, declared)
+  for _, key in ipairs(suggest.names(declared)) do
+    local variable, here = declared[key], path .. "." .. key
+    local _, message = pattern.compile(variable.pattern or "")
+    if message then add(ctx, here .. ".pattern", "cannot be used: %s", message) end
+    check_patterns(ctx, here .. ".properties", variable.properties or {})
   end
 end
 
@@ -491,6 +511,7 @@ local function check_service(ctx, stack, name, service)
     check_config(ctx, name, service)
     check_settings(ctx, stack, name, service, declared)
     check_required(ctx, stack, name, service, declared)
+    check_patterns(ctx, path_of(name, "variables"), service.variables)
     check_generate(ctx, name, service)
     check_argv(ctx, name, service)
     check_hooks(ctx, name, service)

@@ -476,6 +476,10 @@ describe("bad input", function()
       only(one "config = { ['x.env'] = { source = 'pds.en' } }"))
     assert.matches('config.x.format: there is no format "jsn"; did you mean "json"',
       only(one "config = { x = { template = '', format = 'jsn' } }"))
+    assert.matches("config.x.format: the format 'env' has no style 'dokker'; it has docker, sh",
+      only(one "config = { x = { template = '', format = 'env:dokker' } }"))
+    assert.matches("variables.did.pattern: cannot be used: a '%(' without '%)'",
+      only(one "variables = { did = { type = 'string', pattern = '(did' } }"))
     assert.matches("config.x: give exactly one of template, source, data",
       only(one "config = { x = { format = 'json' } }"))
   end)
