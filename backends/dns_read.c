@@ -95,6 +95,14 @@ static const char *aliased_address(const struct dns_read *r, const char *target)
     return NULL;
 }
 
+static const char *address_of(const struct dns_read *r, const char *target)
+{
+    const char *address = known_address(r, target);
+    if (!address)
+        address = aliased_address(r, target);
+    return address ? address : target;
+}
+
 static char *plain_id(const struct dns_read *r, const struct entry *e)
 {
     return xasprintf("%s@%.80s:%u", r->service, e->srv->target, e->srv->port);
@@ -120,26 +128,24 @@ static void set_default(json_t *record, const char *key, const char *text)
 
 static void set_place(const struct dns_read *r, const struct entry *e, json_t *record)
 {
-    const char *address = known_address(r, e->srv->target);
-    if (!address)
-        address = aliased_address(r, e->srv->target);
     char *id = id_of(r, e);
     set_default(record, "id", id);
-    set_default(record, "address", address ? address : e->srv->target);
+    if (!json_object_get(record, "address"))
+        json_object_set_new(record, "address", json_string(address_of(r, e->srv->target)));
     json_object_set_new(record, "port", json_integer(e->srv->port));
     json_object_set_new(record, "source", json_string("dns"));
     json_object_set_new(record, "service", json_string(r->service));
     free(id);
 }
 
-/* Text that others wrote badly costs the record what the text says, not the instance. */
+/* Text that is written badly costs the record what the text says, not the instance. */
 static struct instance *make_instance(const struct dns_read *r, const struct entry *e)
 {
     json_t *record = e->text.record ? json_incref(e->text.record) : json_object();
     set_place(r, e, record);
     struct instance *made = instance_parse(record, r->service, NULL);
     json_decref(record);
-    if (made || (e->text.record && e->text.ours))
+    if (made)
         return made;
     record = json_object();
     set_place(r, e, record);

@@ -53,6 +53,9 @@ two._hand._tcp TXT "tag=eu" "exp=1" "did=nonsense"
 gone._hand._tcp SRV 0 0 0 .
 _hand._tcp PTR gone._hand._tcp
 _hand._tcp PTR missing._hand._tcp
+_newer._tcp PTR x._newer._tcp
+x._newer._tcp SRV 0 0 5 web1
+x._newer._tcp TXT "orrery=1" "id=bad id" "address=not an address" "node=!" "tag=a"
 _taken._tcp CNAME web1
 pds\@used._pds._tcp HINFO a b
 pds\@hand._pds._tcp SRV 0 0 1 web1
@@ -209,6 +212,12 @@ pds\@hand._pds._tcp TXT "id=pds@hand"
       assert.same({ "hand@web1.svc.test:631" }, ids(hand))
       assert.same({ paper = "A4", color = "" }, hand[1].meta)
       assert.equal(0, hand[1].revision)
+    end)
+
+    test("keeps an instance whose text says nothing of use", function()
+      local found = assert(backend:lookup "newer")
+      assert.same({ "x" }, ids(found))
+      assert.same({ "192.0.2.1", 5 }, { found[1].address, found[1].port })
     end)
 
     test("does not overwrite what is not its own", function()
@@ -473,6 +482,15 @@ pds\@hand._pds._tcp TXT "id=pds@hand"
       local other <close> = open(options)
       fails("denied", "refuses to answer for _pds._tcp.nozone.test", other:lookup "pds")
       fails("denied", "refuses to answer for _services", other:services())
+    end)
+
+    test("registers without a key where the server lets all", function()
+      local other <close> = open { dnsDomain = "open.test" }
+      assert(other:register(record(), 60))
+      assert.same({ "pds@edge" }, ids(other:lookup "pds"))
+      assert(other:renew("pds", "pds@edge"))
+      assert(other:deregister("pds", "pds@edge"))
+      assert.same({}, other:services())
     end)
 
     test("registers below a zone", function()

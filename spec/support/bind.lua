@@ -1,5 +1,5 @@
---- bind -- a BIND of the test's own: zone svc.test, which key upd may update, and ro.test, which
---- nobody may.
+--- bind -- a BIND of the test's own: zone svc.test, which key upd may update, ro.test, which nobody
+--- may, and open.test, which all may.
 local support = require "support"
 local dnsd = require "support.dnsd"
 
@@ -16,6 +16,7 @@ options {
 controls { };
 zone "svc.test" { type primary; file "svc.test.zone"; update-policy { grant upd zonesub ANY; }; };
 zone "ro.test" { type primary; file "ro.test.zone"; };
+zone "open.test" { type primary; file "open.test.zone"; allow-update { 127.0.0.1; }; };
 ]]
 
 --- options: dir, shift (seconds that its clock is off), records (of svc.test), limit (of records in
@@ -30,6 +31,7 @@ function M.start(options)
     port, options.limit or 0))
   support.write(dir .. "/svc.test.zone", dnsd.zone_text("svc.test", options.records))
   support.write(dir .. "/ro.test.zone", dnsd.zone_text("ro.test"))
+  support.write(dir .. "/open.test.zone", dnsd.zone_text("open.test"))
   return dnsd.run({ name = "bind", dir = dir, port = port, shift = options.shift },
     ("%s -n 1 -c %s/named.conf -g"):format(program, dir))
 end

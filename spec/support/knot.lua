@@ -1,5 +1,5 @@
---- knot -- a Knot DNS of the test's own: zone svc.test, which key upd may update, and ro.test,
---- which nobody may.
+--- knot -- a Knot DNS of the test's own: zone svc.test, which key upd may update, ro.test,
+--- which nobody may, and open.test, which all may.
 local support = require "support"
 local dnsd = require "support.dnsd"
 
@@ -28,6 +28,9 @@ acl:
   - id: upd
     key: upd
     action: [update, transfer]
+  - id: all
+    address: 127.0.0.1
+    action: update
 template:
   - id: default
     storage: "%s"
@@ -38,6 +41,9 @@ zone:
     acl: upd
   - domain: ro.test
     file: ro.test.zone
+  - domain: open.test
+    file: open.test.zone
+    acl: all
 ]]
 
 --- options: dir, shift, records, as bind.start() has them.
@@ -50,6 +56,7 @@ function M.start(options)
     CONFIG:format(dir, port, dir, dnsd.SECRET, dnsd.OTHER, dir))
   support.write(dir .. "/svc.test.zone", dnsd.zone_text("svc.test", options.records))
   support.write(dir .. "/ro.test.zone", dnsd.zone_text("ro.test"))
+  support.write(dir .. "/open.test.zone", dnsd.zone_text("open.test"))
   return dnsd.run({ name = "knot", dir = dir, port = port, shift = options.shift },
     ("%s -c %s/knot.conf"):format(program, dir))
 end
