@@ -32,7 +32,7 @@ struct dns_write {
     char *zone;                       /* owned; NULL: not known yet */
     struct dns_places places;
     struct dns_wanted wanted; /* register */
-    struct buf text;          /* renew: what shall be there */
+    struct buf text;          /* renew: what shall be there; deregister: what shall not */
     enum step step;
     int looks, proofs;
     struct dns_batch batch;
@@ -134,18 +134,50 @@ static bool points_to(const struct dns_question *q, const char *target)
     return false;
 }
 
+static bool is_text(const struct dns_record *text, const struct buf *bytes)
+{
+    return text && text->data_len == bytes->len && memcmp(text->data, bytes->data, bytes->len) == 0;
+}
+
+/* What another has registered in the meantime is not what was deregistered. */
 static bool is_done(const struct dns_write *w)
 {
     struct dns_current c = current(w);
     const struct dns_record *text = dns_question_next(c.text, NULL);
     if (w->request.verb == BACKEND_DEREGISTER)
-        return !text && !dns_question_next(c.srv, NULL);
+        return text ? !is_text(text, &w->text) : !dns_question_next(c.srv, NULL);
     if (w->request.verb == BACKEND_RENEW)
-        return text && text->data_len == w->text.len &&
-               memcmp(text->data, w->text.data, w->text.len) == 0;
+        return is_text(text, &w->text);
     return dns_current_is_wanted(&c, &w->wanted) &&
            points_to(&w->batch.questions[2], w->places.instance) &&
            (!w->wanted.address_len || dns_question_next(&w->batch.questions[3], NULL));
+}
+
+static bool is_same_id(const struct dns_write *w, const struct dns_text *text)
+{
+    const char *id = json_string_value(json_object_get(text->record, "id"));
+    return text->ours && id && strcmp(id, w->request.id) == 0;
+}
+
+static void unproved(struct dns_write *w)
+{
+    struct dns_current c = current(w);
+    struct dns_text text;
+    struct err err = {0};
+    dns_text_read(&c.text->answer, &text);
+    bool by_another = w->request.verb == BACKEND_REGISTER && is_same_id(w, &text) &&
+                      !is_text(dns_question_next(c.text, NULL), &w->wanted.text);
+    dns_text_clear(&text);
+    if (by_another)
+        err_set(&err, "exists",
+                "%s: %s is registered by another at the same time: give one of them another id",
+                server_of(w), w->places.instance);
+    else
+        err_set(&err, "bad_reply",
+                "%s: says that it has updated zone %s, but %s is not what was asked for: set "
+                "dnsServer to the zone's primary, and look for a CNAME at that name or at %s",
+                server_of(w), w->zone, w->places.instance, w->places.service);
+    fail(w, &err);
 }
 
 static void clean(struct dns_write *w);
@@ -153,24 +185,16 @@ static void clean(struct dns_write *w);
 static void proof_told(void *data, const struct err *told)
 {
     struct dns_write *w = data;
-    struct err err = {0};
-    if (told) {
+    if (told)
         finish(w, told);
-    } else if (!is_done(w)) {
-        if (++w->proofs < MAX_PROOFS) {
-            look_again(w, STEP_PROVE);
-            return;
-        }
-        err_set(&err, "bad_reply",
-                "%s: says that it has updated zone %s, but %s is not what was asked for: set "
-                "dnsServer to the zone's primary, and look for a CNAME at that name or at %s",
-                server_of(w), w->zone, w->places.instance, w->places.service);
-        fail(w, &err);
-    } else if (w->request.verb == BACKEND_DEREGISTER) {
+    else if (!is_done(w) && ++w->proofs < MAX_PROOFS)
+        look_again(w, STEP_PROVE);
+    else if (!is_done(w))
+        unproved(w);
+    else if (w->request.verb == BACKEND_DEREGISTER)
         clean(w);
-    } else {
+    else
         finish(w, NULL);
-    }
 }
 
 /* ---- the update ---- */
@@ -264,12 +288,6 @@ static int others(const struct dns_write *w, struct err *err)
                    server_of(w), w->places.instance);
 }
 
-static bool is_same_id(const struct dns_write *w, const struct dns_text *text)
-{
-    const char *id = json_string_value(json_object_get(text->record, "id"));
-    return text->ours && id && strcmp(id, w->request.id) == 0;
-}
-
 /* Each: 1, the update is ready; 0, nothing is to be done; -1, `err` says why not. */
 
 static int plan_register(struct dns_write *w, const struct dns_current *c,
@@ -310,6 +328,9 @@ static int plan_deregister(struct dns_write *w, const struct dns_current *c,
     if (w->request.only_expired &&
         (!text->lease.expires || text->lease.expires > (int64_t)time(NULL)))
         return 0;
+    const struct dns_record *seen = dns_question_next(c->text, NULL);
+    buf_free(&w->text);
+    buf_append(&w->text, seen->data, seen->data_len);
     dns_change_deregister(&w->update, &w->places, c);
     return 1;
 }

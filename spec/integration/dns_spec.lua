@@ -272,7 +272,11 @@ pds\@hand._pds._tcp TXT "id=pds@hand"
       local left = 2
       for port, by in pairs { [3001] = backend, [3002] = second } do
         task.spawn(function()
-          by:register(record { port = port }, 60) -- the later one's check may see the other's
+          local ok, message, code = by:register(record { port = port, meta = { by = port } }, 60)
+          if not ok then -- it saw the other's in the place of its own
+            assert.equal("exists", code)
+            assert.matches("is registered by another at the same time: give one", message)
+          end
           left = left - 1
         end)
       end
