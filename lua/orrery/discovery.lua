@@ -11,6 +11,9 @@ local watch = require "orrery.discovery.watch"
 
 local M = {}
 
+-- How many questions of watches may wait at a server at the same time, and be answered at once,
+-- where it bears few: Consul closes the connections beyond 200 of one address, which others share.
+local PLACES = { consul = { waiting = 100, short = 40 } }
 local FIRST_ANSWER = 2 -- seconds that known() waits for the first answer
 
 local class = {}
@@ -74,7 +77,9 @@ local function open_part(name, discovery, how)
   local open = options_of.is_builtin(name) and open_builtin or open_lua
   local handle, message, code = open(name, discovery, how)
   if not handle then return nil, ("discovery backend %s: %s"):format(name, message), code end
-  return { name = handle.kind, handle = handle, capabilities = handle.capabilities }
+  local part = { name = handle.kind, handle = handle, capabilities = handle.capabilities }
+  for kind, max in pairs(PLACES[name] or {}) do part[kind] = watch.places(max) end
+  return part
 end
 
 --- What `from` (a stack, or a table of discovery's keys) says, and where its paths begin.

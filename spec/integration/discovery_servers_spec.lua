@@ -109,6 +109,28 @@ describe("discovery over Consul", function()
       function() server:kill(1) end, function() server:run(1) end)
   end)
 
+  it("watches more services than the server bears connections", function()
+    if not server then return pending(select(2, consul.program())) end
+    local watches, stale = {}, 0
+    local found <close> = assert(discovery.open({ backend = "consul",
+      consulAddress = server.addresses[1] }, { notice = function() stale = stale + 1 end }))
+    local function register_all(port)
+      for n = 1, 230 do
+        assert(found:register({ service = "s" .. n, node = "n", address = "10.0.0.1",
+          port = port }, 600))
+      end
+    end
+    register_all(1)
+    for n = 1, 230 do watches[n] = found:watch("s" .. n) end
+    for n = 1, 230 do reach(watches[n], is_fresh(1), "s" .. n) end
+    register_all(2)
+    for n = 1, 230 do
+      reach(watches[n], function(list, info) return not info.stale and list[1].port == 2 end,
+        "the change of s" .. n)
+    end
+    assert.equal(0, stale, "no connection was refused")
+  end)
+
   it("may start after us", function()
     if not server then return pending(select(2, consul.program())) end
     server:kill(1)

@@ -15,6 +15,7 @@ local EARLY = 3         -- without an answer for so long, what is on disk is bet
 local FIRST, LONGEST = 0.5, 15 -- pauses after errors
 local BURST, RATE = 10, 5      -- questions at once, and in a second, however fast answers come
 local SOON, PATIENCE = 1, 10   -- answers within SOON that tell nothing new, before they cost pauses
+local POLL = 2         -- seconds between looks of those for whom there is no place to wait
 local FAULT_PAUSE = 5
 
 local hub_class, waiter_class = {}, {}
@@ -129,9 +130,30 @@ local function join(hub, part, asking, seconds)
   return asking:join(seconds - EARLY)
 end
 
+--- Places for `max` questions at a server at the same time. A server closes further connections of
+-- one client, and then nobody could register either.
+function M.places(max)
+  local places = { max = max, held = 0, free = task.queue() }
+  for _ = 1, max do places.free:push(true) end
+  return places
+end
+
+--- A place, given back when it goes out of scope; nil if none is free in time.
+local function take_place(places, seconds)
+  if not places.free:pop(seconds) and places.held >= places.max then return nil end
+  places.held = places.held + 1
+  return setmetatable({}, { __close = function()
+    places.held = places.held - 1
+    places.free:push(true)
+  end })
+end
+
 --- One lookup that ends in time, whatever the backend does.
 local function ask(hub, part, cursor, wait)
   take_turn(hub)
+  local waiting <close> = cursor and part.waiting and take_place(part.waiting, POLL) or nil
+  if part.waiting and not waiting then cursor = nil end
+  local _ <close> = not cursor and part.short and take_place(part.short, hub.grace) or nil
   hub.asked = hub.asked + 1
   local seconds = (cursor and wait or 0) + hub.grace
   local asking = task.spawn(part.handle.lookup, part.handle, hub.service, cursor, wait)
