@@ -24,6 +24,7 @@ error("a meta file cannot be required")
 ---@field process orrery.process
 ---@field script orrery.script
 ---@field task orrery.task
+---@field text orrery.text
 ---@field time orrery.time
 ---@field yaml orrery.yaml
 local orrery = {}

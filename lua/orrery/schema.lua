@@ -185,7 +185,7 @@ M.variable = node("object", "a variable of a service or of one file", {
     enum = list(node("any", "a value"), "the values it may have"),
     min = node("number", "the least number, or length"),
     max = node("number", "the greatest number, or length"),
-    pattern = text("what a string must match"),
+    pattern = text("a regular expression that a whole string must match"),
     secret = flag("never shown; files with it are 0600"),
     generate = text("how a secret is made: hex:N, base64:N or k256",
       { pattern = "^%w+:?%d*$", says = "one of hex:N, base64:N, k256" }),
