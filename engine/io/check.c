@@ -17,7 +17,7 @@
 #define RAMP_JITTER 0.1  /* so that checks which fail together do not retry together */
 #define MAX_MESSAGE 1024 /* bytes */
 #define GRACE_MS 2000    /* for kinds that keep their deadline, before we do */
-#define BUCKETS 1024u    /* of checks that are looked for by what they try */
+#define BUCKETS 8192u    /* of checks that are looked for by what they try */
 
 /* ENDED: the try answered before its start() had returned, so the verdict waits for the loop. */
 enum check_phase { WAITING, QUEUED, RUNNING, ENDED };

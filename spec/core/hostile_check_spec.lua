@@ -159,6 +159,29 @@ describe("a check meets", function()
     assert.is_true(#message < 300)
   end)
 
+  it("all of them at once, again and again, and leaves no socket behind", function()
+    local function descriptors() return #core.file.list("/proc/self/fd") end
+    local port, tls = server.ports[2], { verify = false }
+    local specs = { tcp { send = "GET /drip HTTP/1.1\r\n\r\n", expect = "bye" },
+      tcp { port = port, tls = tls, send = "GET /drip HTTP/1.1\r\n\r\n", expect = "bye" },
+      tcp { tls = tls }, tcp { port = support.free_port() },
+      get(https .. "/drip", { tls = tls }), get(https .. "/status/200", { tls = { ca = cert } }) }
+    for _, path in ipairs { "/drip", "/drip-head", "/big", "/loop", "/reset", "/garbage" } do
+      specs[#specs + 1] = get(http .. path, { followRedirects = true, reuse = #specs % 2 == 0 })
+    end
+    local before, handles = descriptors(), {}
+    for i, spec in ipairs(specs) do
+      spec.timeout, spec.interval, spec.fall, spec.backoff = 0.3, 0.05, 3, "constant"
+      handles[i] = check.start(spec)
+    end
+    for i, h in ipairs(handles) do
+      local change = assert(h:next(30), specs[i].url or specs[i].port)
+      assert.equal("failing", change.state)
+    end
+    for _, h in ipairs(handles) do h:close() end
+    support.wait_until(function() return descriptors() <= before + 3 end, 10, "sockets to close")
+  end)
+
   it("a name that no server knows", function()
     local port = support.free_port()
     for _, spec in ipairs { get("http://no-such-host.invalid:1/", { timeout = 20 }),
