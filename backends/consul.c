@@ -83,10 +83,8 @@ static void registered(void *data, const struct consul_reply *reply, const struc
     consul_op_answer(op, &(struct backend_answer){0});
 }
 
-/* A body that is too large for Consul has been refused by then: op->more is NULL. */
-static void register_now(uv_timer_t *timer)
+static void register_now(struct consul_op *op)
 {
-    struct consul_op *op = timer->data;
     op->call = consul_ask(op->consul,
                           &(struct consul_question){.method = "PUT",
                                                     .path = "/v1/agent/service/register",
@@ -95,6 +93,41 @@ static void register_now(uv_timer_t *timer)
                                                     .expects = CONSUL_NOTHING,
                                                     .local = true},
                           registered, op);
+}
+
+static void datacenter_told(void *data, const struct consul_reply *reply, const struct err *err)
+{
+    struct consul_op *op = data;
+    struct consul *c = op->consul;
+    const char *name = reply && reply->status == 200 ? consul_read_datacenter(reply->json) : NULL;
+    if (err) {
+        consul_op_failed(op, reply, err);
+    } else if (name && strcmp(name, c->datacenter) != 0) {
+        struct err other = {0};
+        op->call = NULL;
+        consul_fail("invalid", reply,
+                    "this agent's datacenter is not the one that consulDatacenter "
+                    "names",
+                    ": register with an agent there", &other);
+        consul_op_fail(op, &other);
+    } else {
+        c->addresses[c->current].in_datacenter = true;
+        register_now(op);
+    }
+}
+
+/* An agent registers in its own datacenter, where nobody would look for it if another is named. */
+static void ask_datacenter(struct consul_op *op)
+{
+    struct consul *c = op->consul;
+    if (!c->datacenter || c->addresses[c->current].in_datacenter)
+        register_now(op);
+    else
+        op->call =
+            consul_ask(c,
+                       &(struct consul_question){
+                           .path = "/v1/agent/self", .expects = CONSUL_OBJECT, .local = true},
+                       datacenter_told, op);
 }
 
 static void refuse_record(uv_timer_t *timer)
@@ -116,7 +149,7 @@ static void start_register(struct consul_op *op, const struct instance *record)
     op->free_more = free;
     if (op->more) {
         free(err);
-        register_now(&op->timer);
+        ask_datacenter(op);
         return;
     }
     op->more = err;

@@ -20,9 +20,10 @@ struct consul_op;
 struct io;
 
 struct consul_address {
-    char *url;       /* owned: "http://127.0.0.1:8500", without a slash at its end */
-    char *shown;     /* owned: "127.0.0.1:8500" */
-    bool registered; /* a record was registered with this agent */
+    char *url;          /* owned: "http://127.0.0.1:8500", without a slash at its end */
+    char *shown;        /* owned: "127.0.0.1:8500" */
+    bool registered;    /* a record was registered with this agent */
+    bool in_datacenter; /* its agent has told that it is of consulDatacenter, or may not tell */
 };
 
 /* An operation's place among those that let Consul wait. Embedded in it. */

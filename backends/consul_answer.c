@@ -104,6 +104,11 @@ int consul_refusal(const struct consul_reply *reply, struct err *err)
                            ": the Consul cluster has no leader now; it can answer again once a "
                            "majority of its servers runs",
                            err);
+    if (says(reply, "No path to datacenter"))
+        return consul_fail("invalid", reply,
+                           "Consul knows no such datacenter as consulDatacenter "
+                           "names",
+                           "; `consul catalog datacenters` lists those there are", err);
     bool alien = reply->status == 404 || reply->status < 400;
     const char *code = reply->status == 429 || reply->status >= 500 ? "io" : "invalid";
     if (alien)
@@ -183,6 +188,11 @@ const char *consul_read_session(const json_t *json)
 {
     const char *id = json_string_value(json_object_get(json, "ID"));
     return is_session(id) ? id : NULL;
+}
+
+const char *consul_read_datacenter(const json_t *json)
+{
+    return json_string_value(json_object_get(json_object_get(json, "Config"), "Datacenter"));
 }
 
 bool consul_read_allowed(const json_t *json, size_t index)

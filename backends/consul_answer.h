@@ -65,6 +65,9 @@ const char *consul_read_failure(const json_t *json);
 /* The id of a new session; NULL if it is none. */
 const char *consul_read_session(const json_t *json);
 
+/* The datacenter of the agent that tells about itself; NULL if it does not say. */
+const char *consul_read_datacenter(const json_t *json);
+
 /* Whether the answer of the authorizer allows its question number `index`. */
 bool consul_read_allowed(const json_t *json, size_t index);
 

@@ -167,6 +167,13 @@ function Backend:close() end
 --- `dnsKeyFile`, the TSIG key that signs them; `dnsUpdate = false` only reads; `dnsTtl`, seconds
 --- (5). A change is seen when the answer before has outlived its lifetime. The records are shown in
 --- backends/README.md.
+--- consul: `consulAddress`, "host:port" or a URL, several as a list or apart by commas
+--- ("127.0.0.1:8500"); it stays with the one that answered last. `consulDatacenter`; `consulToken`,
+--- or `consulTokenFile`, which is read each time; `consulEnableTLS`, `consulCaFile`,
+--- `consulCertFile`, `consulKeyFile`, `consulServerName`; `consulStale = true` lets any server
+--- answer, even without a leader. A lock's ttl is from 10 s to a day there, and another gets a lock
+--- that was not given back after two to three of them. That a record is registered does not mean
+--- that it is visible already.
 ---@param kind string
 ---@param options table
 ---@return orrery.backend? backend or nil, message, code

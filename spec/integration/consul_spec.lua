@@ -154,6 +154,19 @@ describe("the consul backend", function()
     assert(backend:deregister("pds", "pds@edge"))
   end)
 
+  test("stays within the datacenter that is named", function()
+    local here <close> = server:open { consulDatacenter = "dc1" }
+    assert(here:register(record(), 60))
+    assert.same({ "pds@edge" }, ids(here:lookup "pds"))
+    assert(here:deregister("pds", "pds@edge"))
+    local there <close> = server:open { consulDatacenter = "dc2" }
+    fails("invalid", "this agent's datacenter is not the one", there:register(record(), 60))
+    for _, verb in ipairs { "lookup", "kv_get", "lock" } do
+      fails("invalid", "Consul knows no such datacenter", there[verb](there, "pds"))
+    end
+    assert.same({}, (here:lookup "pds"))
+  end)
+
   test("has no check where there is no ttl", function()
     assert(backend:register(record(), 60))
     assert(backend:register(record()))
