@@ -207,7 +207,7 @@ static int change(const struct store *s, struct records *r, const struct backend
 
 static int save(struct store *s, json_t *variables, struct buf *others, struct err *err)
 {
-    static const struct file_options private = {.keep = true, .mode = 0640};
+    static const struct file_options private = {.keep = true, .mode = 0640, .late_name = true};
     if (!s->file) {
         json_decref(s->memory);
         s->memory = json_incref(variables);

@@ -48,11 +48,11 @@ static int64_t expiry_of(const json_t *record)
     return (int64_t)json_number_value(json_object_get(record, "expires"));
 }
 
-static bool is_over(const struct store *s, const json_t *record)
+static bool is_over(const struct store *s, const json_t *record, struct owner_memo *owners)
 {
     int64_t expires = expiry_of(record);
     struct owner_ref owner = owner_read(&s->self, json_object_get(record, "owner"));
-    return (expires && expires <= (int64_t)time(NULL)) || owner_ref_is_dead(&owner, NULL);
+    return (expires && expires <= (int64_t)time(NULL)) || owner_ref_is_dead(&owner, owners);
 }
 
 /* ---- one file ---- */
@@ -86,7 +86,7 @@ static json_t *load(const char *path, struct err *err)
 
 static int save(const char *path, json_t *root, struct err *err)
 {
-    static const struct file_options public = {.mode = 0644};
+    static const struct file_options public = {.mode = 0644, .late_name = true};
     if (json_array_size(root) == 0 && json_object_size(root) == 0) {
         if (unlink(path) < 0 && errno != ENOENT)
             return err_errno(err, errno, "cannot remove %s", path);
@@ -314,8 +314,9 @@ static json_t *make_list(struct document *d, const char *service)
 
 static void prune(const struct store *s, json_t *records)
 {
+    struct owner_memo owners = {.round = 1};
     for (size_t i = json_array_size(records); i-- > 0;)
-        if (is_over(s, json_array_get(records, i)))
+        if (is_over(s, json_array_get(records, i), &owners))
             json_array_remove(records, i);
 }
 
@@ -359,6 +360,17 @@ static int document_save(struct document *d, const char *service, struct err *er
     return result;
 }
 
+static bool has_id(const json_t *record, const char *service, const char *id)
+{
+    const char *own = json_string_value(json_object_get(record, "id"));
+    if (own)
+        return strcmp(own, id) == 0;
+    struct instance *instance = instance_parse(record, service, NULL);
+    bool same = instance && strcmp(instance->id, id) == 0;
+    instance_free(instance);
+    return same;
+}
+
 /* Where the record of this id is; the number of records if it is not there. */
 static size_t find(const json_t *records, const char *service, const char *id)
 {
@@ -366,10 +378,7 @@ static size_t find(const json_t *records, const char *service, const char *id)
     json_t *record;
     json_array_foreach((json_t *)records, index, record)
     {
-        struct instance *instance = instance_parse(record, service, NULL);
-        bool found = instance && strcmp(instance->id, id) == 0;
-        instance_free(instance);
-        if (found)
+        if (has_id(record, service, id))
             break;
     }
     return index;

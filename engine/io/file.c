@@ -204,7 +204,7 @@ int file_write(const char *path, const void *bytes, size_t len, const struct fil
     int fd = mkostemp(temporary, O_CLOEXEC);
     int failure = fd < 0 ? errno : replace(fd, temporary, path, bytes, len, options);
     free(temporary);
-    if (!failure && !options->no_sync && sync_folder(path) < 0)
+    if (!failure && !options->no_sync && !options->late_name && sync_folder(path) < 0)
         failure = errno;
     return failure ? err_errno(err, failure, "cannot write %s", path) : 0;
 }

@@ -22,7 +22,8 @@ struct file_options {
     bool keep;   /* writing: an existing file's mode and owner stay (mode is for a new one) */
     mode_t mode; /* exact: the umask does not count */
     struct file_owner owner;
-    bool no_sync; /* writing: do not wait for the disk */
+    bool no_sync;   /* writing: do not wait for the disk */
+    bool late_name; /* writing: a crash may leave the old file in place, but never half of one */
 };
 
 /* "user", "user:group", or numbers; a user alone brings its own group. */
