@@ -60,6 +60,7 @@ end
 local function open_builtin(name, discovery, how)
   local options = options_of.of(discovery, name, how.dir)
   if name == "file" then options.filePath = options.filePath or how.folder end
+  if name == "env" then options.envFile = options.envFile or how.env_file end
   local revealed, message, code = reveal(options, how.secrets, "discovery")
   if not revealed then return nil, message, code end
   return core.discovery.open(name, revealed)
@@ -94,6 +95,7 @@ local function settings_of(from, given)
   how.secrets = how.secrets or secret.open(from.dirs.state .. "/secrets")
   how.dir = how.dir or from.dir
   how.folder = how.folder or from.dirs.discovery
+  how.env_file = how.env_file or from.dirs.state .. "/services.env"
   how.cache = how.cache or from.dirs.state .. "/last-known"
   return from.discovery, how
 end
@@ -111,7 +113,7 @@ end
 
 --- Opens the backends that a stack names, or a plain table of the keys of `discovery`. Waits, if a
 -- secret is to be had from a command. `how` (optional): secrets (a store), dir (where relative
--- paths begin), cache (the folder of the last good answers), keep (true: write there, too),
+-- paths begin), env_file (of the env backend, unless told), cache (the folder of the last good answers), keep (true: write there, too),
 -- tell(message), notice(service, stale, error) when the answers of a watch become old or fresh
 -- again, grace (seconds that an answer may take). Returns an object | nil, message, code.
 function M.open(from, how)

@@ -391,7 +391,8 @@ M.discovery = node("object", "where instances are registered and looked up", {
     filePath = text("file: the folder"),
     envPrefix = text("env: how the variables' names begin", { default = "ATPROTO_SERVICE_",
       pattern = "^[%a_][%w_]*$", says = 'use letters, digits and "_"' }),
-    envFile = text("env: the file that is exported to and read from"),
+    envFile = text("env: the file that is exported to and read from (of a stack: services.env in "
+      .. "its state folder)"),
   },
 })
 

@@ -239,9 +239,46 @@ describe("a stack", function()
     local other = { "-f", dir, "services", "--json", "--file-path", "elsewhere", cwd = dir }
     assert.same({}, json.decode((ok(other))))
     assert.truthy(support.exists(dir .. "/elsewhere"))
+    ok { "-f", dir, "register", "plc", "--address", "::1", "--node", "edge", "--backend", "env" }
     local env = { "-f", dir, "services", "--json", "--backend", "env" }
-    assert.same({}, json.decode((ok(env))))
+    assert.equal("plc@edge", json.decode((ok(env)))[1].id)
+    assert.truthy(support.exists(dir .. "/state/services.env"))
     assert.equal(1, #json.decode((ok { "services", "--json", cwd = dir })))
+  end)
+end)
+
+describe("up with the env backend", function()
+  it("exports what runs: to a file, and to what depends on it", function()
+    local dir, user = support.tmp(), core.process.user().name
+    support.write(dir .. "/stack.lua", ([[
+      local shell = function(script) return { "sh", "-c", script .. "; exec sleep 600" } end
+      return { name = "s", stateDir = "state", discovery = { backend = "env" }, services = {
+        web = { exec = shell ":", user = %q, port = 8123, replicas = 2, readyWhen = "started",
+          tags = { "a", "b" }, meta = { zone = "eu" } },
+        app = { exec = shell "env >DIR/env.tmp; mv DIR/env.tmp DIR/env", user = %q, cwd = "DIR",
+          dependencies = { "web" }, readyWhen = "started" },
+      } }]]):format(user, user):gsub("DIR", dir))
+    local code, out, err = orrery { "-f", dir, "up", "-d", timeout = 120 }
+    local fine, problem = pcall(function()
+      assert.equal(0, code, out .. err)
+      support.wait_until(function() return support.exists(dir .. "/env") end, 30, "app to run")
+      local child = support.read(dir .. "/env")
+      local port = child:match("ATPROTO_SERVICE_WEB_PORT=(812[34])")
+      for _, line in ipairs { "ATPROTO_SERVICE_WEB_URL=http://127.0.0.1:" .. port,
+        "ATPROTO_SERVICE_WEB_TAGS=a,b", "ATPROTO_SERVICE_WEB_META_ZONE=eu",
+        "ATPROTO_SERVICE_WEB_2_PORT=" .. (port == "8123" and "8124" or "8123") } do
+        assert.truthy(child:find(line .. "\n", 1, true), line .. " is not in " .. child)
+      end
+      support.wait_until(function()
+        local _, found = orrery { "-f", dir, "discover", "web", "--json" }
+        return #json.decode(found) == 2
+      end, 30, "two instances of web")
+      local lines = ok { "-f", dir, "env", "web" }
+      assert.truthy(lines:find("ATPROTO_SERVICE_WEB_2_URL=http://127.0.0.1:812", 1, true), lines)
+    end)
+    orrery { "-f", dir, "down", timeout = 60 }
+    assert(fine, problem)
+    assert.equal("", support.read(dir .. "/state/services.env"))
   end)
 end)
 

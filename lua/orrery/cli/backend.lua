@@ -172,6 +172,7 @@ function M.read(ctx, problems, alone)
     ttl = discovery.registrationTtl or FIELDS.registrationTtl.default,
     how = { dir = dir, folder = stack and stack.dirs.discovery or places.discovery(),
       secrets = stack and require("orrery.secret").open(stack.dirs.state .. "/secrets") or nil,
+      env_file = stack and stack.dirs.state .. "/services.env" or nil,
       cache = stack and stack.dirs.state .. "/last-known" or nil } }
 end
 

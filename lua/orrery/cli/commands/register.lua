@@ -76,7 +76,8 @@ end
 --- Without a file the env backend's records are this process's own.
 local function check_lasting(ctx, plan, command, problems)
   local discovery = plan.discovery
-  if discovery.backend ~= "env" or discovery.envFile or #command > 0 then return end
+  local file = discovery.envFile or plan.how.env_file
+  if discovery.backend ~= "env" or file or #command > 0 then return end
   if #(discovery.fallback or {}) > 0 then return end
   problems[#problems + 1] = "the env backend would know this in this process only; give "
     .. "--env-file, or a command " .. (ctx.options.hold and "instead of --hold" or "after --")
