@@ -113,7 +113,8 @@ end
 
 --- Opens the backends that a stack names, or a plain table of the keys of `discovery`. Waits, if a
 -- secret is to be had from a command. `how` (optional): secrets (a store), dir (where relative
--- paths begin), env_file (of the env backend, unless told), cache (the folder of the last good answers), keep (true: write there, too),
+-- paths begin), env_file (of the env backend, unless
+-- it is told), cache (the folder of the last good answers), keep (true: write there, too),
 -- tell(message), notice(service, stale, error) when the answers of a watch become old or fresh
 -- again, grace (seconds that an answer may take). Returns an object | nil, message, code.
 function M.open(from, how)

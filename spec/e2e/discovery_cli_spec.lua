@@ -249,24 +249,25 @@ end)
 
 describe("up with the env backend", function()
   it("exports what runs: to a file, and to what depends on it", function()
-    local dir, user = support.tmp(), core.process.user().name
+    local dir, user, first = support.tmp(), core.process.user().name, support.free_port()
+    local second = tostring(first + 1)
     support.write(dir .. "/stack.lua", ([[
       local shell = function(script) return { "sh", "-c", script .. "; exec sleep 600" } end
       return { name = "s", stateDir = "state", discovery = { backend = "env" }, services = {
-        web = { exec = shell ":", user = %q, port = 8123, replicas = 2, readyWhen = "started",
+        web = { exec = shell ":", user = %q, port = %d, replicas = 2, readyWhen = "started",
           tags = { "a", "b" }, meta = { zone = "eu" } },
         app = { exec = shell "env >DIR/env.tmp; mv DIR/env.tmp DIR/env", user = %q, cwd = "DIR",
           dependencies = { "web" }, readyWhen = "started" },
-      } }]]):format(user, user):gsub("DIR", dir))
+      } }]]):format(user, first, user):gsub("DIR", dir))
     local code, out, err = orrery { "-f", dir, "up", "-d", timeout = 120 }
     local fine, problem = pcall(function()
       assert.equal(0, code, out .. err)
       support.wait_until(function() return support.exists(dir .. "/env") end, 30, "app to run")
       local child = support.read(dir .. "/env")
-      local port = child:match("ATPROTO_SERVICE_WEB_PORT=(812[34])")
+      local port = child:match("ATPROTO_SERVICE_WEB_PORT=(%d+)")
       for _, line in ipairs { "ATPROTO_SERVICE_WEB_URL=http://127.0.0.1:" .. port,
         "ATPROTO_SERVICE_WEB_TAGS=a,b", "ATPROTO_SERVICE_WEB_META_ZONE=eu",
-        "ATPROTO_SERVICE_WEB_2_PORT=" .. (port == "8123" and "8124" or "8123") } do
+        "ATPROTO_SERVICE_WEB_2_PORT=" .. (port == second and first or second) } do
         assert.truthy(child:find(line .. "\n", 1, true), line .. " is not in " .. child)
       end
       support.wait_until(function()
@@ -274,7 +275,7 @@ describe("up with the env backend", function()
         return #json.decode(found) == 2
       end, 30, "two instances of web")
       local lines = ok { "-f", dir, "env", "web" }
-      assert.truthy(lines:find("ATPROTO_SERVICE_WEB_2_URL=http://127.0.0.1:812", 1, true), lines)
+      assert.truthy(lines:find("ATPROTO_SERVICE_WEB_2_URL=http://127.0.0.1:", 1, true), lines)
     end)
     orrery { "-f", dir, "down", timeout = 60 }
     assert(fine, problem)
