@@ -162,6 +162,12 @@ function Backend:close() end
 --- process's own environment; without one, what is registered is known to this process only.
 --- `envPrefix` is how the variables' names begin.
 ---
+--- etcd: `etcdEndpoints`, a list or text of `host:port` or URLs, of which the first that answers is
+--- used; `etcdKeyPrefix` ("/atproto/services"); `etcdUser` with `etcdPassword` or
+--- `etcdPasswordFile`; `etcdEnableTLS`, `etcdCaFile`, `etcdCertFile`, `etcdKeyFile`,
+--- `etcdServerName`. etcd 3.4 or later. While it has no leader, a lookup that does not wait gives
+--- what one server last knew; what waits or writes fails after some seconds, code "timeout".
+---
 --- dns: `dnsDomain`, below which the records are; `dnsResolver`, the address (or several) of who is
 --- asked, the system's unless given; `dnsServer`, who takes updates (the first resolver);
 --- `dnsKeyFile`, the TSIG key that signs them; `dnsUpdate = false` only reads; `dnsTtl`, seconds
