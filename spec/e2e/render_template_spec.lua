@@ -36,6 +36,15 @@ describe("a template alone", function()
     assert.equal(0, code)
   end)
 
+  it("takes variables from a file and the environment too, and none as a template", function()
+    write "${a} ${b} ${c} ${d}\n"
+    support.write(dir .. "/vars.yaml", "a: file\nb: file\nc: file\nd: \"${a}\"\n")
+    local _, out, err = support.orrery { "render", template, "--var-file", "vars.yaml", "--var",
+      "a=line", cwd = dir, env = { ORRERY_VAR_a = "env", ORRERY_VAR_b = "env" } }
+    assert.equal("", err)
+    assert.equal("line env file ${a}\n", out)
+  end)
+
   it("says which name it lacks, with line and place", function()
     write "one\n${nme}\n"
     local code, _, err = orrery("--var", "name=x")

@@ -4,6 +4,8 @@
 -- stack's files (checks, backups, guards, quiet) is true of it.
 local backend = require "orrery.cli.backend"
 local core = require "orrery.core"
+local formats = require "orrery.formats"
+local given = require "orrery.scope.given"
 local guard = require "orrery.render.guard"
 local output = require "orrery.render.output"
 local problem_of = require "orrery.problem"
@@ -183,12 +185,34 @@ local function check_options(options, out, problems)
   end
 end
 
-local function new_job(ctx, source, vars)
+--- The variables of --var, of the environment (ORRERY_VAR_name) and of --var-file; the first wins.
+-- Nothing of them is a template.
+local function variables_of(options, problems)
+  local file = {}
+  if options["var-file"] then
+    local text, message = core.file.read(options["var-file"])
+    local format = formats.of_path(options["var-file"]) or "json"
+    local found, wrong = {}, { message }
+    if text then found, wrong = given.from_file(text, format, {}) end
+    for _, problem in ipairs(not found and wrong or not text and wrong or {}) do
+      problems[#problems + 1] = ("--var-file %s: %s"):format(options["var-file"], problem)
+    end
+    file = found or {}
+  end
+  local environ = core.process.environ()
+  local named = given.from_environment(environ, given.guess({}, environ))
+  local vars, wrong = given.from_options(options.var or {}, given.guess(options.var or {}))
+  for _, problem in ipairs(wrong or {}) do problems[#problems + 1] = problem end
+  return given.merge(file, named or {}, vars or {})
+end
+
+local function new_job(ctx, source)
   local problems, options = {}, ctx.options
   local plan = backend.read(ctx, problems, "alone")
   local out = target(options, source)
   check_options(options, out, problems)
   local config = config_of(options, absolute(source), out, problems)
+  local vars = variables_of(options, problems)
   backend.refuse(problems)
   local key = out or absolute(source:match("[^/]*$"):gsub("%.tmpl$", ""))
   return { stack = stack_of(plan, vars, key, config), out = out, reload = options.reload,
@@ -196,9 +220,9 @@ local function new_job(ctx, source, vars)
     followed = {}, wait = { 0.1, 1 } }
 end
 
---- Runs `orrery render TEMPLATE`. `vars` are the variables of --var.
-function M.run(ctx, source, vars)
-  local job = new_job(ctx, source, vars)
+--- Runs `orrery render TEMPLATE`.
+function M.run(ctx, source)
+  local job = new_job(ctx, source)
   if ctx.options.watch then return watch(job) end
   local file, message, pending = render_once(job)
   if not file then session.fail(pending and session.UNHEALTHY or session.INVALID, "%s", message) end

@@ -115,6 +115,36 @@ local function result(settings, problems)
   return settings
 end
 
+local function type_of(text)
+  if text:find("^%s*%[") then return "array" end
+  if text:find("^%s*{") then return "object" end
+  return BOOLEANS[text] ~= nil and "boolean" or "string"
+end
+
+--- Declarations for where nothing is declared: lists and objects in JSON and booleans are what they
+--- look like, all else is a string. `options` as of from_options(), `environ` as of
+--- from_environment().
+function M.guess(options, environ)
+  local declarations = {}
+  local function declare(path, text)
+    local into = declarations
+    for i = 1, #path do
+      into[path[i]] = into[path[i]] or {type = "object", properties = {}}
+      if i == #path then into[path[i]].type = type_of(text) end
+      into = into[path[i]].properties
+    end
+  end
+  for _, text in ipairs(options) do
+    local option = M.parse(text)
+    if option then declare(option.path, option.text) end
+  end
+  for name, text in pairs(environ or {}) do
+    local path = name:sub(1, #PREFIX) == PREFIX and path_of((name:sub(#PREFIX + 1):gsub("__", ".")))
+    if path then declare(path, text) end
+  end
+  return declarations
+end
+
 --- The settings that --var options give, in their order | nil, problems: all of them.
 function M.from_options(options, declarations)
   local settings, problems = {}, {}

@@ -1,8 +1,10 @@
 local args = require "orrery.cli.args"
 local backend = require "orrery.cli.backend"
 local core = require "orrery.core"
+local given = require "orrery.scope.given"
 local rendering = require "orrery.cli.rendering"
 local session = require "orrery.cli.session"
+local suggest = require "orrery.suggest"
 local view = require "orrery.cli.view"
 
 local STACKS = { "stack.lua", "stack.yaml", "stack.yml", "stack.json" }
@@ -22,38 +24,39 @@ local function is_template(ctx)
   return backend.is_named(ctx) or not has_stack()
 end
 
---- {a = {b = 1}} of --var a.b=1.
-local function variables_of(words)
-  local vars = {}
-  for key, value in pairs(args.settings(words, "--var")) do
-    local place, names = vars, {}
-    for name in key:gmatch("[^.]+") do names[#names + 1] = name end
-    for i = 1, #names - 1 do
-      if type(place[names[i]]) ~= "table" then place[names[i]] = {} end
-      place = place[names[i]]
-    end
-    place[names[#names]] = value
-  end
-  return vars
+--- Every problem of the variables at once.
+local function refuse(problems)
+  args.misuse("%s", table.concat(problems, "\n  "))
 end
 
-local function lay_over(settings, vars)
-  for key, value in pairs(vars) do
-    if type(value) == "table" and type(settings[key]) == "table" then
-      lay_over(settings[key], value)
-    else
-      settings[key] = value
+--- Lays the variables of the command line over those of each service that declares them; a name
+-- that none declares is a mistake.
+local function add_variables(stack, options)
+  local used, problems = {}, {}
+  for _, name in ipairs(suggest.names(stack.services)) do
+    local service, own = stack.services[name], {}
+    for _, text in ipairs(options) do
+      local option, message = given.parse(text)
+      if message then refuse { message } end
+      if (service.variables or {})[option.path[1]] then
+        own[#own + 1], used[text] = text, true
+      end
+    end
+    local settings, wrong = given.from_options(own, service.variables)
+    table.move(wrong or {}, 1, #(wrong or {}), #problems + 1, problems)
+    service.settings = given.merge(service.settings or {}, settings or {})
+  end
+  for _, text in ipairs(options) do
+    if not used[text] then
+      problems[#problems + 1] = ("--var %s: no service declares such a variable"):format(text)
     end
   end
+  if #problems > 0 then refuse(problems) end
 end
 
---- The stack with the variables of the command line, which every service gets that declares them.
-local function stack_with(ctx, vars)
+local function stack_with(ctx)
   local stack = session.stack(ctx)
-  for _, service in pairs(stack.services) do
-    service.settings = service.settings or {}
-    lay_over(service.settings, vars)
-  end
+  if ctx.options.var then add_variables(stack, ctx.options.var) end
   return stack
 end
 
@@ -66,8 +69,8 @@ local function lazy_discovery(ctx)
   end }
 end
 
-local function render_stack(ctx, vars)
-  local stack, options = stack_with(ctx, vars), ctx.options
+local function render_stack(ctx)
+  local stack, options = stack_with(ctx), ctx.options
   local seen = view.of(stack)
   seen.discovery = lazy_discovery(ctx)
   if options.diff or options.check then
@@ -81,6 +84,7 @@ local function render_stack(ctx, vars)
 end
 
 local ALONE = "A template alone"
+local ALONE_ONLY = { "var-file", "watch", "reload", "check-command", "wait", "mode", "owner" }
 
 return {
   name = "render",
@@ -93,6 +97,8 @@ return {
     {name = "diff", summary = "show how they differ from what is on the disk"},
     {name = "check", summary = "only say which differ"},
     {name = "json", summary = "print JSON"},
+    {name = "var-file", value = "FILE", section = ALONE,
+      summary = "variables, in JSON, YAML, TOML, env or ini"},
     {name = "watch", short = "w", section = ALONE,
       summary = "render again at every change in discovery"},
     {name = "reload", value = "COMMAND", section = ALONE, summary = "run it after each change"},
@@ -121,14 +127,11 @@ return {
   example = "orrery render nginx.conf.tmpl --backend consul --watch \\\n"
     .. "    --out /etc/nginx/nginx.conf --reload \"nginx -s reload\"",
   run = function(ctx)
-    local vars = variables_of(ctx.options.var)
-    if is_template(ctx) then
-      return require("orrery.cli.standalone").run(ctx, ctx.args[1], vars)
-    end
-    for _, name in ipairs { "watch", "reload", "check-command", "wait", "mode", "owner" } do
+    if is_template(ctx) then return require("orrery.cli.standalone").run(ctx, ctx.args[1]) end
+    for _, name in ipairs(ALONE_ONLY) do
       if ctx.options[name] then args.misuse("--%s is for a template alone; a stack's file has "
         .. "`%s` in its config", name, name) end
     end
-    return render_stack(ctx, vars)
+    return render_stack(ctx)
   end,
 }
