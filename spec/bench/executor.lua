@@ -2,7 +2,7 @@
 -- kind and prometheus-blackbox-exporter; then many periodic checks held by one process.
 local servers = require "bench.servers"
 
-local ROUNDS, SECONDS = 3, 2
+local ROUNDS, SECONDS = 5, 1.5
 local HELD, HELD_SECONDS = 10000, 30
 
 -- How many it was in a second of processor, from "COUNT SECONDS".
