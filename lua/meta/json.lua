@@ -13,7 +13,11 @@ local json = {}
 --- Reads one JSON value. Integers stay integers; one of more than 64 bits is an error, as is a key
 --- that is there twice in a map, nesting deeper than `max_depth`, and text longer than 16 MiB.
 ---
----     local state, problem = orrery.json.decode('{"ports": [3000]}')
+--- ```lua
+--- local state = assert(orrery.json.decode('{"ports": [3000]}'))
+--- print(state.ports[1]) --> 3000
+--- print(orrery.json.decode('{"ports": [3000}')) --> nil ... invalid
+--- ```
 ---@param text string
 ---@param options? {max_depth?: integer} max_depth: 1 to 1000, 64 unless told
 ---@return any value or nil, "line:column: reason", "invalid"
@@ -26,7 +30,10 @@ function json.decode(text, options) end
 --- are list and map at once, nesting deeper than 64 (so every cycle), numbers that are not finite,
 --- strings that are not UTF-8, and more than 64 MiB of text.
 ---
----     orrery.json.encode({tags = orrery.json.array{}}, {indent = 2})
+--- ```lua
+--- local record = { port = 3000, tags = orrery.json.array {} }
+--- print(orrery.json.encode(record)) --> {"port":3000,"tags":[]}
+--- ```
 ---@param value any
 ---@param options? {indent?: integer, lossy?: boolean} indent: spaces per level, 0 to 8; one line
 ---  unless given. lossy: each byte that is not UTF-8 becomes U+FFFD, for what programs print

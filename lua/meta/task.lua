@@ -5,11 +5,13 @@ error("a meta file cannot be required")
 ---runs at a time, and it runs until it waits or ends; after a second of CPU time without a wait it
 ---is stopped with an error.
 ---
----    local t = orrery.task.spawn(function(name)
----      orrery.time.sleep(1)
----      return "hello " .. name
----    end, "x")
----    print(t:join())   --> hello x
+---```lua
+---local t = orrery.task.spawn(function(name)
+---  orrery.time.sleep(0.1)
+---  return "hello " .. name
+---end, "x")
+---print(t:join()) --> hello x
+---```
 ---@class orrery.task
 local task = {}
 
