@@ -25,8 +25,10 @@ local function with_watch(arguments, body)
   if not ok then error(message, 0) end
 end
 
+--- None before its shell has made the file.
 local function lines_of(dir)
   local lines = {}
+  if not support.exists(dir .. "/out") then return lines end
   for line in support.read(dir .. "/out"):gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
   return lines
 end
