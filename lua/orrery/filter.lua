@@ -77,14 +77,20 @@ local function number_of(port)
   error("this has no valid port", 0)
 end
 
---- The host, the port (or nil) and the scheme (or nil) of a URL or of host:port.
+-- An IPv6 address without brackets, as records have it.
+local function bare_ipv6(text)
+  return text:find("^[%x.]*:[%x.]*:[%x:.]*$") and text or text:match("^%x+:[%x:.]*%%[%w._-]+$")
+end
+
+--- The host, the port (or nil) and the scheme (or nil) of a URL, of host:port or of an IP address.
 function M.url(value)
   local text = M.text(value)
   if #text > 8192 then error("a URL of more than 8192 characters", 0) end
+  if bare_ipv6(text) then return text end
   local scheme, rest = text:match("^(%a[%w+.-]*)://(.*)$")
   local authority = (rest or text):match("^[^/?#]*")
   local behind = authority:match("^.*@(.*)$") or authority
-  local host, port = behind:match("^%[([%x:.]+)%]:?(%d*)$")
+  local host, port = behind:match("^%[([%x:.]+%%?[%w._-]*)%]:?(%d*)$")
   if not host then host, port = behind:match("^([^:%[%]]+):?(%d*)$") end
   if not host or host == "" then error("this has no host", 0) end
   return host, port ~= "" and number_of(port) or nil, scheme and scheme:lower()

@@ -87,7 +87,11 @@ local CASES = {
   lookup = {{"1 x", '${{a = 1} | lookup("a", "x")} ${{a = 1} | lookup("b", "x")}'},
     {"false", '${{a = false} | lookup("a", 1)}'}},
   url_host = {{"[::1]:80", '${"http://[::1]:80/x" | url_host}:80'},
-    {"h.example", '${"https://h.example/" | url_host}'}},
+    {"h.example", '${"https://h.example/" | url_host}'}, {"[::1]", '${"::1" | url_host}'},
+    {"[fe80::1%eth0]", '${"fe80::1%eth0" | url_host}'},
+    {"[::ffff:10.0.0.1]:80", '${"http://[::ffff:10.0.0.1]:80" | url_host}:80'}},
+  word = {{"10.0.0.1:80", '${"10.0.0.1:80" | word}'}, {"[::1]", '${"[::1]" | word}'},
+    {"3000", "${3000 | word}"}, {"/var/lib/a_b/x+y~1", '${"/var/lib/a_b/x+y~1" | word}'}},
   ini = {{"a b", '${"a b" | ini}'}, {'"a\\"b\\n"', '${"a\\"b\\n" | ini}'}, {'""', '${"" | ini}'},
     {'" a"', '${" a" | ini}'}, {'"#1"', '${"#1" | ini}'}, {"3", "${3 | ini}"},
     {"true", "${true | ini}"}},
@@ -122,7 +126,7 @@ local REFUSED = {
   where = {'${["x"] | where("b")}', "item 0 must be a map"},
   contains = {"${3 | contains(3)}", "map"},
   lookup = {'${[1] | lookup("a")}', "map"}, url_host = {'${"" | url_host}', "no host"},
-  ini = {"${[1] | ini}", "text"},
+  ini = {"${[1] | ini}", "text"}, word = {'${"a;b" | word}', "must be one word"},
 }
 
 local function deep()

@@ -26,13 +26,17 @@ local function failure(message, pending)
   return nil, {message = message, pending = pending or false}
 end
 
+local function url_of(scheme, address, port)
+  local host = address:find(":", 1, true) and "[" .. address .. "]" or address
+  return ("%s://%s:%d"):format(scheme or "http", host, port)
+end
+
 -- scheme://address:port, of a service that listens somewhere.
 local function composed_url(self)
   local port = M.own(self, "port")
   local address = M.own(self, "address")
   if type(port) ~= "number" or type(address) ~= "string" then return nil end
-  local host = address:find(":", 1, true) and "[" .. address .. "]" or address
-  return ("%s://%s:%d"):format(M.own(self, "scheme") or "http", host, port)
+  return url_of(M.own(self, "scheme"), address, port)
 end
 
 local function declared_field(self, name)
@@ -99,7 +103,7 @@ local function outside_field(name, record, field)
   local value, problem = record_field(name, record, field)
   if value ~= nil or problem then return value, problem end
   if field == "url" and record.address and record.port then
-    return ("%s://%s:%d"):format(record.scheme or "http", record.address, record.port)
+    return url_of(record.scheme, record.address, record.port)
   end
   return not_yet(name, field)
 end
