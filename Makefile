@@ -48,7 +48,8 @@ deps-test:
 	@.ci/deps.sh build test
 
 peers: # without them their tests are skipped, and say so
-	@.ci/peers.sh consul etcd34 etcd35 bind knot dnsmasq || true
+	@.ci/peers.sh consul etcd34 etcd35 bind knot dnsmasq \
+	  caddy haproxy nginx prometheus pgbouncer redis || true
 
 build/build.ninja:
 	@cmake -S . -B build -G Ninja $(CMAKE_FLAGS) >/dev/null

@@ -3,7 +3,7 @@
 # They come from other Debian releases, by a configuration of apt that lies with them: the machine's
 # package sources stay as they are, and nothing is installed. A run that finds all in place takes
 # milliseconds. Needs no root.
-#   peers.sh NAME...      consul etcd34 etcd35 bind knot dnsmasq; each is then in build/peers/NAME/usr
+#   peers.sh NAME...      the names are those of peer() below; each is then in build/peers/NAME/usr
 set -u
 cd "$(dirname "$0")/.." || exit 1
 me=peers
@@ -21,6 +21,13 @@ peer() {
     # Of this release, but installed they would bring daemons.
     bind) echo bookworm named bind9 bind9-libs ;;
     knot) echo bookworm knotd knot libknot13 libzscanner4 libdnssec9 liburcu8 libxdp1 libbpf1 ;;
+    # Programs that the shipped templates are for.
+    caddy) echo bookworm caddy caddy ;;
+    haproxy) echo bookworm haproxy haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1 ;;
+    nginx) echo bookworm nginx nginx ;;
+    prometheus) echo bookworm promtool prometheus ;;
+    pgbouncer) echo bookworm pgbouncer pgbouncer libevent-2.1-7 ;;
+    redis) echo bookworm redis-server redis-server redis-tools liblzf1 libjemalloc2 libatomic1 ;;
     dnsmasq) echo bookworm dnsmasq dnsmasq-base libnetfilter-conntrack3 libnftables1 libnfnetlink0 libnftnl11 ;;
     *) say "no such peer: $1"; exit 2 ;;
   esac

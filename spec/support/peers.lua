@@ -14,4 +14,9 @@ function M.find(name, program)
   return nil, ("%s is not in %s: run .ci/peers.sh %s"):format(program or name, folder, name)
 end
 
+--- Where the libraries lie that came with a peer, for LD_LIBRARY_PATH.
+function M.library_folder(name)
+  return ("%s/build/peers/%s/usr/lib/x86_64-linux-gnu"):format(support.root, name)
+end
+
 return M
