@@ -83,11 +83,11 @@ end
 --- An agent over the folder `dir` that something else started.
 function M.handle(dir) return setmetatable({ dir = dir }, Agent) end
 
---- Runs `orrery up` over the folder `dir`, in the foreground.
-function M.up(dir)
+--- Runs `orrery up` over the folder `dir`, in the foreground; `env` is added to its environment.
+function M.up(dir, env)
   local agent = setmetatable({ dir = dir, log = dir .. "/up.log" }, Agent)
   agent.process = assert(core.process.spawn { argv = { support.binary(), "-f", dir, "up" },
-    env = support.env(), cwd = dir, instance = "spec/up", log = { path = agent.log } })
+    env = support.env(env), cwd = dir, instance = "spec/up", log = { path = agent.log } })
   return agent
 end
 
@@ -100,11 +100,13 @@ function M.detached(dir)
 end
 
 --- Runs `body(agent)` over a stack of `services`, and ends the agent whatever happens.
-function M.with(services, body, more) return M.over(M.stack(services, more), body) end
+function M.with(services, body, more, env)
+  return M.over(M.stack(services, more), body, env)
+end
 
 --- The same over the folder `dir`, which has a stack.
-function M.over(dir, body)
-  local agent = M.up(dir)
+function M.over(dir, body, env)
+  local agent = M.up(dir, env)
   local ok, problem = xpcall(body, debug.traceback, agent)
   local status = agent:down()
   if not status then agent.process:kill() end
