@@ -9,7 +9,7 @@ return {
   },
   port = 443,
   ports = { http = 80, admin = 2019 },
-  url = "%{ if stack.isLocal }http://${hostname}:${ports.http}%{ else }https://${hostname}%{ endif }",
+  url = "${stack.isLocal ? \"http://${hostname}:${ports.http}\" : \"https://${hostname}\"}",
   publicUrl = "${url}",
   env = { XDG_DATA_HOME = "${dir.data}", XDG_CONFIG_HOME = "${dir.data}" },
   exec = { "caddy", "run", "--adapter", "caddyfile", "--config", "${dir.config}/Caddyfile" },

@@ -1,4 +1,4 @@
---- The templates that come with Orrery: each is rendered, and accepted by the program that reads it.
+--- The templates that come with Orrery: each is rendered, and accepted by the program it is for.
 local support = require "support"
 local core = require "orrery.core"
 local formats = require "orrery.formats"

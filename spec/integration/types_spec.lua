@@ -22,8 +22,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 ]]
 
-local function user() return core.process.user().name end
-
 local function path_with(program)
   return { PATH = program:match "^(.*)/" .. ":" .. os.getenv "PATH" }
 end

@@ -1,4 +1,4 @@
---- shipped -- the templates in templates/, each with what it needs: rendered as the file of a service.
+--- shipped -- the templates in templates/, each with what it needs: the file of a service.
 local support = require "support"
 local core = require "orrery.core"
 local render = require "orrery.render"
