@@ -54,8 +54,17 @@ local function looks_like_path(target)
     or target:find("%.json$")
 end
 
---- What a target means: {file?, dir, name, profile?} | nil, {message, file}.
-function M.locate(target)
+--- A stack that a script wrote down as a table.
+local function in_table(value, dir)
+  dir = core.file.realpath(dir or ".") or dir
+  local profile = type(value.profile) == "string" and value.profile
+  return { value = value, dir = dir, name = as_name(profile or base_name(dir)) }
+end
+
+--- What a target means: {file?, dir, name, profile?, value?} | nil, {message, file}. A table is the
+-- stack itself, with `dir` (the current folder) as its folder.
+function M.locate(target, dir)
+  if type(target) == "table" then return in_table(target, dir) end
   local kind = source.kind(target)
   if kind == "file" then return at_file(target) end
   if kind == "directory" then

@@ -37,6 +37,7 @@ local function read_layer(ctx, value, label, options)
 end
 
 local function own_layer(ctx, place)
+  if place.value then return read_layer(ctx, place.value, "script") end
   if not place.file then return { value = { profile = place.profile }, label = "command line" } end
   local value, problem = source.read(place.file, { extra = plugin.stack_names() })
   if problem then
@@ -357,12 +358,13 @@ local function build(ctx, options)
 end
 
 --- Loads the stack that `target` names: a file, a folder that holds one, or a profile (default: the
--- current folder). `options`: node (this machine's name), set ({["services.pds.port"] = "3001"}).
+-- current folder); a table is the stack itself, with `dir` as its folder. `options`: node (this
+-- machine's name), set ({["services.pds.port"] = "3001"}), dir (the current folder).
 -- Returns the stack | nil, list of {path, message, file, line, column}.
 function M.load(target, options)
   options = options or {}
   if target == nil or target == "" then target = "." end
-  local place, problem = places.locate(target)
+  local place, problem = places.locate(target, options.dir)
   if not place then return nil, { problem } end
   local ctx = { place = place, problems = {}, texts = {}, types = {}, broken = {},
     node = places.node(options.node) }

@@ -114,7 +114,7 @@ end
 
 --- What is wrong with the templates of a stack: an undeclared name, a text that is not of its
 -- format. What is only not known yet is no problem.
-local function template_problems(stack)
+function M.template_problems(stack)
   local render, view, list, seen = require "orrery.render", assemble(stack, {}), {}, {}
   for _, name in ipairs(require("orrery.suggest").names(stack.services)) do
     core.time.sleep(0) -- a stack of thousands is no runaway
@@ -133,7 +133,7 @@ function M.checked(ctx)
   local plan
   if stack then plan, problems = require("orrery.plan").build(stack) end
   if not plan then return nil, problems end
-  problems = template_problems(stack)
+  problems = M.template_problems(stack)
   if #problems > 0 then return nil, problems end
   return stack
 end

@@ -1,51 +1,7 @@
 local checking = require "orrery.cli.checking"
-local core = require "orrery.core"
-local luacheck = require "orrery.luacheck"
+local checks_of = require "orrery.checks"
 local session = require "orrery.cli.session"
-local suggest = require "orrery.suggest"
 local ui = require "orrery.cli.ui"
-local view = require "orrery.cli.view"
-
---- The checks of one instance: {service, instance, name, role, spec}. Where the specs cannot be
--- rendered, the problem is their result.
-local function checks_of(stack, seen, i, secrets)
-  local list = {}
-  local context = view.context(stack, seen, i, secrets)
-  local rendered, problems = require("orrery.render").service(stack, i.service.name, context)
-  local specs = rendered and rendered.healthChecks or i.service.healthChecks
-  for _, name in ipairs(suggest.names(specs or {})) do
-    local spec = {}
-    for key, value in pairs(specs[name]) do spec[key] = value end
-    spec.role = nil
-    list[#list + 1] = {
-      service = i.service.name, instance = i.id, name = name, role = specs[name].role or "ready",
-      about = i,
-      spec = rendered and spec, result = not rendered and {ok = false,
-        message = "cannot be rendered: " .. view.problems_text(problems)} or nil,
-    }
-  end
-  return list
-end
-
-local function run(check)
-  local ok, result
-  if luacheck.is(check.spec) then
-    ok, result = pcall(luacheck.run, check.spec, check.about)
-  else
-    ok, result = pcall(core.check.run, check.spec)
-  end
-  if not ok then result = {ok = false, message = tostring(result)} end
-  check.result = result
-end
-
---- Runs all at once; each has its own deadline.
-local function run_all(checks)
-  local tasks = {}
-  for _, check in ipairs(checks) do
-    if check.spec then tasks[#tasks + 1] = core.task.spawn(run, check) end
-  end
-  for _, task in ipairs(tasks) do task:join() end
-end
 
 local function report_json(checks)
   local list = {}
@@ -70,17 +26,6 @@ local function report_table(checks)
     end)
 end
 
-local function collect(stack, names)
-  local seen, secrets, checks = view.of(stack), view.known_secrets(stack), {}
-  for _, name in ipairs(names) do
-    for _, i in ipairs(seen.by_service[name]) do
-      local list = checks_of(stack, seen, i, secrets)
-      table.move(list, 1, #list, #checks + 1, checks)
-    end
-  end
-  return checks
-end
-
 return {
   name = "check",
   group = "look",
@@ -98,9 +43,9 @@ return {
   example = "orrery -f simple-pds check pds",
   run = function(ctx)
     local stack = session.stack(ctx)
-    local checks = collect(stack, session.services(ctx, stack))
+    local checks = checks_of.collect(stack, session.services(ctx, stack))
     if ctx.options.watch and #checks > 0 then return checking.watch(checks, ctx.options) end
-    run_all(checks)
+    checks_of.run_all(checks)
     local failed = 0
     for _, check in ipairs(checks) do failed = failed + (check.result.ok and 0 or 1) end
     if ctx.options.json then

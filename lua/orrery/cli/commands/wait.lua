@@ -1,15 +1,10 @@
 local follow = require "orrery.cli.follow"
 local present = require "orrery.cli.present"
+local reached = require "orrery.public.reached"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
 
-local REACHED = {
-  healthy = function(instance)
-    return (instance.state == "running" or instance.state == "done") and instance.good
-  end,
-  running = function(instance) return instance.state == "running" or instance.state == "done" end,
-  stopped = function(instance) return instance.state == "stopped" end,
-}
+local REACHED = reached.goals
 
 local function each(state, set, visit)
   for _, service in ipairs(state.services) do
