@@ -9,7 +9,9 @@ error("a meta file cannot be required")
 local check = {}
 
 ---@class orrery.check.spec
----@field strategy '"http"'|'"tcp"'|'"command"'|'"file"'|'"systemd"'
+---@field strategy? string "http", "tcp", "command", "file", "systemd", or a file of checks/
+---@field run? orrery.check.Run a check in Lua, instead of a strategy
+---@field options? table what a check of checks/ is told
 ---@field interval? number from the start of one try to the next, at least 0.01; 10 unless told
 ---@field timeout? number of one try; 30 unless told
 ---@field rise? integer passes in a row that make it passing; 1 unless told
@@ -84,8 +86,20 @@ local check = {}
 --- over a second is tried again.
 ---@async
 ---@param spec orrery.check.spec
+---@param instance? orrery.check.Instance what a check in Lua looks at
 ---@return orrery.check.verdict
-function check.run(spec) end
+function check.run(spec, instance) end
+
+---@alias orrery.check.Run async fun(ctx: table, instance: orrery.check.Instance, options: table):
+---true|nil, string?
+
+---What a check in Lua is told of what it looks at; lua/orrery/supervisor/README.md has its `ctx`.
+---@class orrery.check.Instance
+---@field id? string
+---@field service? string
+---@field address? string
+---@field port? integer
+---@field dir? string the folder whose checks/ come first
 
 --- Runs a check from now on until it is closed (or collected). Those with the same options (but for
 --- rise, fall and startPeriod) share their tries: each takes the others' verdicts when it is its
@@ -97,9 +111,11 @@ function check.run(spec) end
 ---       print(change.state, change.message)
 ---     end
 ---
+--- What a check in Lua gives has next, last and close only.
 ---@param spec orrery.check.spec
+---@param instance? orrery.check.Instance
 ---@return orrery.check.handle
-function check.start(spec) end
+function check.start(spec, instance) end
 
 ---@class orrery.check.handle
 local Handle = {}

@@ -151,8 +151,7 @@ function Backend:kv_delete(key, revision) end
 function Backend:close() end
 
 --- Opens a backend. Nobody is asked yet: one that cannot be reached is told by the verbs. Options
---- that this kind does not read are refused. (A stack's whole `discovery` is for
---- `require "orrery.discovery"`, which opens what it names, with what stands behind it.)
+--- that this kind does not read are refused.
 ---
 --- file: `filePath`, the folder (made if missing, 0755). It holds `<service>.json` files, which
 --- people may write too: `{"address": "10.0.0.1", "port": 3000}`, a list of such, or in a file of
@@ -180,8 +179,12 @@ function Backend:close() end
 --- answer, even without a leader. A lock's ttl is from 10 s to a day there, and another gets a lock
 --- that was not given back after two to three of them. That a record is registered does not mean
 --- that it is visible already.
----@param kind string
----@param options table
+---
+--- A table of the keys of a stack's `discovery` (`{backend = "consul", fallback = {"file"}}`) opens
+--- all that it names as one: registering goes to each, looking to the first that answers; it also
+--- has watch(service), whose next([timeout]) gives records whenever they differ.
+---@param kind string|table
+---@param options? table
 ---@return orrery.backend? backend or nil, message, code
 ---@return string? message
 ---@return string? code

@@ -2,7 +2,9 @@
 error("a meta file cannot be required")
 
 ---The engine: `require "orrery"` has the namespaces described in the files beside this one, and
----what follows. In a stock Lua 5.4 it is the C module `orrery.core`.
+---what follows; each is loaded when it is first used. It is the same in `orrery script`, in the
+---REPL and in a stock lua5.4, which finds what `make install` laid out under /usr/local by itself,
+---and elsewhere after `eval "$(orrery version --paths)"`.
 ---
 ---What the world does wrong is returned: nil, a sentence, and a code ("timeout", "refused",
 ---"not_found", "exists", "invalid", "closed", "failed", "io" ...). Misuse is raised. What is marked
@@ -16,6 +18,7 @@ error("a meta file cannot be required")
 ---@field discovery orrery.discovery
 ---@field dns orrery.dns
 ---@field file orrery.file
+---@field format orrery.format
 ---@field graph orrery.graph
 ---@field http orrery.http
 ---@field json orrery.json
@@ -23,9 +26,13 @@ error("a meta file cannot be required")
 ---@field net orrery.net
 ---@field process orrery.process
 ---@field script orrery.script
+---@field secret orrery.secret
+---@field stack orrery.stack
 ---@field task orrery.task
+---@field template orrery.template
 ---@field text orrery.text
 ---@field time orrery.time
+---@field toml orrery.toml
 ---@field yaml orrery.yaml
 local orrery = {}
 

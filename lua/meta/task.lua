@@ -34,6 +34,56 @@ function task.count() end
 ---@return orrery.Queue
 function task.queue() end
 
+---Runs functions side by side until all have ended. When one fails (it raises, or returns nil and a
+---message), the others are cancelled, and have ended when this returns.
+---
+---```lua
+---local values = assert(orrery.task.all {
+---  function() orrery.time.sleep(0.1) return "slow" end,
+---  function() return "quick" end,
+---})
+---print(values[1], values[2]) --> slow quick
+---```
+---@async
+---@param functions (fun(): any)[]
+---@return {n: integer, [integer]: any}? values the first result of each, in their order
+---@return string? message of the one that failed
+---@return string? code
+function task.all(functions) end
+
+---Runs functions side by side until the first has ended, with or without success; the others are
+---cancelled, and have ended when this returns.
+---
+---```lua
+---print(orrery.task.race {
+---  function() orrery.time.sleep(60) return "slow" end,
+---  function() return "quick", 2 end,
+---}) --> quick 2
+---```
+---@async
+---@param functions (fun(): any)[] at least one
+---@return any ... what it returned; nil, message, code if it failed
+function task.race(functions) end
+
+---As task.race, but a failure does not end it: the first success does. If all fail, what the last
+---of them said.
+---@async
+---@param functions (fun(): any)[] at least one
+---@return any ...
+function task.any(functions) end
+
+---Runs `fn(...)`, for at most that long; then it is cancelled.
+---
+---```lua
+---print(orrery.task.timeout(0.05, orrery.time.sleep, 60)) --> nil timed out after 0.05 s timeout
+---```
+---@async
+---@param seconds number
+---@param fn function
+---@param ... any
+---@return any ... what it returned; or nil, message, "timeout"
+function task.timeout(seconds, fn, ...) end
+
 ---Makes the task's wait, and every later one, raise "cancelled"; its to-be-closed variables are
 ---closed. Does nothing to a task that has ended or was cancelled before.
 function Task:cancel() end
