@@ -25,7 +25,7 @@ return {
     {name = "json", summary = "print JSON"},
     {name = "paths", summary = "print what a stock lua5.4 needs, for eval in a shell"},
   },
-  example = 'eval "$(orrery version --paths)"; lua5.4 -e \'print(require "orrery".version)\'',
+  example = "orrery version --paths",
   run = function(ctx)
     if ctx.options.paths then
       local found = paths()
