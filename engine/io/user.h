@@ -1,4 +1,5 @@
-/* user.h -- users and groups of this machine. Blocking look-ups, of local files as a rule. */
+/* user.h -- users and groups of this machine. Blocking look-ups, of local files as a rule; what was
+ * found is good for a second. */
 #pragma once
 #include <stddef.h>
 #include <sys/types.h>
