@@ -41,21 +41,27 @@ static int make_one(const char *path, const struct file_options *options, struct
     return 0;
 }
 
-int file_mkdir(const char *path, const struct file_options *options, struct err *err)
+static int make_parents(char *path, struct err *err)
 {
     static const struct file_options parents = {.mode = 0755};
+    int result = 0;
+    for (char *slash = strchr(path + 1, '/'); slash && result == 0;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (!is_folder(path))
+            result = make_one(path, &parents, err);
+        *slash = '/';
+    }
+    return result;
+}
+
+int file_mkdir(const char *path, const struct file_options *options, struct err *err)
+{
     char *copy = xstrdup(path);
     size_t len = strlen(copy);
     while (len > 1 && copy[len - 1] == '/')
         copy[--len] = '\0';
-    int result = 0;
-    for (char *slash = strchr(copy + 1, '/'); slash && result == 0;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (!is_folder(copy))
-            result = make_one(copy, &parents, err);
-        *slash = '/';
-    }
+    int result = is_folder(copy) ? 0 : make_parents(copy, err);
     if (result == 0)
         result = make_one(copy, options, err);
     free(copy);
