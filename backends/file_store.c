@@ -17,7 +17,7 @@
 #include "io/file.h"
 
 #define MAX_FILE (4u << 20)
-#define MAX_FILES 1000
+#define MAX_FILES 10000
 
 /* What was read of one file, and when it need not be read again. */
 struct page {
@@ -320,18 +320,28 @@ static void prune(const struct store *s, json_t *records)
             json_array_remove(records, i);
 }
 
-/* A writer that was killed leaves its temporary file; we hold the lock, so no other is at work. */
-static void sweep(const struct store *s, const char *service)
+static bool is_leftover(const char *name, const char *const *services, size_t count)
 {
-    char *base = xasprintf("%s.json", service);
+    bool found = false;
+    for (size_t i = 0; i < count && !found; i++) {
+        char *base = xasprintf("%s.json", services[i]);
+        found = file_is_temporary(name, base);
+        free(base);
+    }
+    return found;
+}
+
+/* A writer that was killed leaves its temporary file; we hold the lock, so no other is at work. */
+static void sweep(void *self, const char *const *services, size_t count)
+{
+    const struct store *s = self;
     DIR *dir = opendir(s->folder);
     const struct dirent *entry;
     while (dir && (entry = readdir(dir)))
-        if (file_is_temporary(entry->d_name, base))
+        if (entry->d_name[0] == '.' && is_leftover(entry->d_name, services, count))
             unlinkat(dirfd(dir), entry->d_name, 0);
     if (dir)
         closedir(dir);
-    free(base);
 }
 
 static int document_open(const struct store *s, const char *service, struct document *d,
@@ -345,7 +355,6 @@ static int document_open(const struct store *s, const char *service, struct docu
         document_close(d);
         return -1;
     }
-    sweep(s, service);
     d->records = make_list(d, service);
     prune(s, d->records);
     return 0;
@@ -479,5 +488,8 @@ static void store_close(void *self)
     free(s);
 }
 
-const struct store_kind file_store_kind = {
-    .write = store_write, .read = store_read, .make_folder = make_folder, .close = store_close};
+const struct store_kind file_store_kind = {.sweep = sweep,
+                                           .write = store_write,
+                                           .read = store_read,
+                                           .make_folder = make_folder,
+                                           .close = store_close};

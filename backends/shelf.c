@@ -16,6 +16,7 @@
 #define LOCK_RETRY_MS 3 /* plus up to three times as much, so that writers do not keep step */
 #define SETTLE_MS 20    /* after an event: editors write in several steps */
 #define POLL_MS 500     /* for what no event tells: a dead owner, or all if inotify is exhausted */
+#define AT_ONCE 32      /* writings of one job: another process may wait for the lock meanwhile */
 
 /* One request. Owned by the loop: freed when its timer has closed. */
 struct op {
@@ -27,6 +28,13 @@ struct op {
     uint64_t deadline_ms;
     backend_done_fn *done;
     void *data; /* borrowed */
+};
+
+/* A writing of the job that runs. */
+struct writing {
+    struct op *op;                  /* borrowed; NULL once it was cancelled */
+    struct backend_request request; /* its strings are owned once there is no op */
+    struct err fault;
 };
 
 struct shelf {
@@ -45,11 +53,10 @@ struct shelf {
 
     uv_work_t work;
     bool busy, closed;
-    bool writes;                /* the job is a writing, else a reading */
-    struct backend_request job; /* what it writes; the strings are owned once there is no writer */
-    struct op *writer;          /* borrowed; NULL: a reading, or it was cancelled */
-    uint64_t reading;           /* the clock when it began */
-    struct err work_fault;      /* of the job */
+    struct writing job[AT_ONCE]; /* what the job writes */
+    size_t writings;             /* 0: the job is a reading */
+    uint64_t reading;            /* the clock when it began */
+    struct err work_fault;       /* of the reading, or of taking the lock */
 };
 
 /* ---- life of an operation ---- */
@@ -203,12 +210,25 @@ static int take_lock(const struct shelf *s, struct err *err)
     return -1;
 }
 
+static void sweep(struct shelf *s)
+{
+    const char *services[AT_ONCE];
+    for (size_t i = 0; i < s->writings; i++) {
+        const struct backend_request *r = &s->job[i].request;
+        services[i] = r->record ? r->record->service : r->service;
+    }
+    if (s->kind->sweep)
+        s->kind->sweep(s->store, services, s->writings);
+}
+
 static void write_locked(struct shelf *s)
 {
     int lock = s->paths.lock ? take_lock(s, &s->work_fault) : -1;
     if (s->paths.lock && lock < 0)
         return;
-    s->kind->write(s->store, &s->job, &s->work_fault);
+    sweep(s);
+    for (size_t i = 0; i < s->writings; i++)
+        s->kind->write(s->store, &s->job[i].request, &s->job[i].fault);
     if (lock >= 0)
         file_unlock(lock);
 }
@@ -231,18 +251,30 @@ static bool wait_for_lock(struct op *op, struct err *err)
     return true;
 }
 
-/* `op` is NULL if nobody waits for it any more. */
-static void wrote(struct shelf *s, struct op *op)
+static void end_writing(struct writing *w)
 {
-    struct err err = s->work_fault;
+    if (!w->op)
+        request_clear(&w->request);
+    else if (!wait_for_lock(w->op, &w->fault))
+        op_answer(w->op, &(struct backend_answer){.err = w->fault.code ? &w->fault : NULL});
+    err_clear(&w->fault);
+    *w = (struct writing){0};
+}
+
+static void wrote(struct shelf *s)
+{
+    struct err away = s->work_fault; /* nothing was written */
+    size_t count = s->writings;
     s->work_fault = (struct err){0};
-    if (!s->paths.watched && !err.code)
+    s->writings = 0;
+    if (!s->paths.watched && !away.code)
         changed(s, 0);
-    if (!op)
-        request_clear(&s->job);
-    else if (!wait_for_lock(op, &err))
-        op_answer(op, &(struct backend_answer){.err = err.code ? &err : NULL});
-    err_clear(&err);
+    for (size_t i = 0; i < count; i++) {
+        if (away.code)
+            err_set(&s->job[i].fault, away.code, "%s", away.message);
+        end_writing(&s->job[i]);
+    }
+    err_clear(&away);
 }
 
 /* ---- reading ---- */
@@ -321,7 +353,7 @@ static void answer_reader(struct op *op)
 static void work(uv_work_t *request)
 {
     struct shelf *s = request->data;
-    if (s->writes)
+    if (s->writings)
         write_locked(s);
     else
         s->kind->read(s->store, &s->index, &s->work_fault);
@@ -339,13 +371,11 @@ static void shelf_free(struct shelf *s)
 static void worked(uv_work_t *request, int status)
 {
     struct shelf *s = request->data;
-    struct op *writer = s->writer;
     (void)status;
     s->busy = false;
-    s->writer = NULL;
     uv_update_time(&s->io->loop);
-    if (s->writes) {
-        wrote(s, writer);
+    if (s->writings) {
+        wrote(s);
     } else {
         err_clear(&s->fault);
         err_move(&s->fault, &s->work_fault);
@@ -357,15 +387,15 @@ static void worked(uv_work_t *request, int status)
         pump(s);
 }
 
-static void start_job(struct shelf *s, struct op *first)
+/* A reading, or the writings that come before the next lookup. */
+static void start_job(struct shelf *s)
 {
     s->busy = true;
-    s->writes = !is_reader(first);
     s->reading = s->clock;
-    if (s->writes) {
-        op_unlink(first);
-        s->writer = first;
-        s->job = first->request;
+    while (s->ready && !is_reader(s->ready) && s->writings < AT_ONCE) {
+        struct op *op = s->ready;
+        op_unlink(op);
+        s->job[s->writings++] = (struct writing){.op = op, .request = op->request};
     }
     uv_queue_work(&s->io->loop, &s->work, work, worked);
 }
@@ -381,7 +411,7 @@ static void pump(struct shelf *s)
             answer_reader(op);
     }
     if (s->ready)
-        start_job(s, s->ready);
+        start_job(s);
 }
 
 /* ---- the interface ---- */
@@ -439,10 +469,11 @@ void shelf_cancel(void *self, void *data)
 {
     struct shelf *s = self;
     struct op *op = data;
-    if (op == s->writer) { /* the job goes on without it */
-        s->writer = NULL;
-        op->request = (struct backend_request){0};
-    }
+    for (size_t i = 0; i < s->writings; i++)
+        if (op == s->job[i].op) { /* the job goes on without it */
+            s->job[i].op = NULL;
+            op->request = (struct backend_request){0};
+        }
     op_stop(op);
 }
 

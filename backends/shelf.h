@@ -2,7 +2,8 @@
  *
  * Files are read and written on libuv's threads, so that a slow disk holds up nobody. There is one
  * job at a time for each shelf: the store belongs to the job while one runs, else to the loop. One
- * reading answers all lookups that were waiting for it. */
+ * reading answers all lookups that were waiting for it, and one job does the writings that were
+ * waiting, some of them at least. */
 #pragma once
 #include <stdbool.h>
 
@@ -14,7 +15,10 @@ struct shelf;
 
 /* What is in the files. */
 struct store_kind {
-    /* Both on a thread: waits for nothing but the disk. write() is called under the lock. */
+    /* All on a thread: wait for nothing but the disk. Under the lock, once before a job writes:
+     * clears away what writers of these services that died have left. May be NULL. */
+    void (*sweep)(void *store, const char *const *services, size_t count);
+    /* Under the lock. */
     int (*write)(void *store, const struct backend_request *request, struct err *err);
     /* Reads what has changed since the last time, and gives the sheets as they are now. */
     int (*read)(void *store, struct index *ret_index, struct err *err);

@@ -7,25 +7,29 @@
 local core = require "orrery.core"
 local discovery = require "orrery.discovery"
 local events = require "orrery.events"
+local suggest = require "orrery.suggest"
 
 local M = {}
 
 local RETRY_FIRST, RETRY_LONGEST = 0.5, 5
+local AT_ONCE = 32 -- requests to one backend, which may so take them together
 
 -- Failures of one record, not of the backend: the others are tried, too.
 local OF_RECORD = { invalid = true, exists = true, not_found = true }
+
+local NONE = {}
 
 --- The record of an instance, as the backend gets it. No secrets: `url` is never in it.
 local function record_of(node, i)
   local service = i.service
   return { service = service.name, id = i.id, node = node, address = i.address, port = i.port,
-    scheme = service.scheme, did = i.did, tags = service.tags or {}, meta = service.meta or {},
+    scheme = service.scheme, did = i.did, tags = service.tags or NONE, meta = service.meta or NONE,
     status = "passing" }
 end
 
 local function new_part(part, options)
   return { backend = part.handle, name = part.name, ttl = options.ttl, log = options.log,
-    queue = core.task.queue(), wanted = {}, registered = {}, failures = 0, told = {} }
+    queue = core.task.queue(), wanted = {}, registered = {}, due = {}, failures = 0, told = {} }
 end
 
 --- Makes a registrar over an open discovery. Options: discovery, node, ttl (seconds), log (events),
@@ -81,9 +85,7 @@ end
 
 local function same(a, b) return core.json.encode(a) == core.json.encode(b) end
 
---- One try to make the backend hold what is wanted for `id`. Returns true when it does, else what
--- failed() does.
-local function apply(part, id)
+local function try_to_apply(part, id)
   local want, have = part.wanted[id], part.registered[id]
   if want and not (have and same(want, have)) then
     local ok, err, code = part.backend:register(want, part.ttl)
@@ -99,12 +101,12 @@ local function apply(part, id)
   return true
 end
 
-local function ids_of(...)
-  local ids, list = {}, {}
-  for _, map in ipairs({ ... }) do for id in pairs(map) do ids[id] = true end end
-  for id in pairs(ids) do list[#list + 1] = id end
-  table.sort(list)
-  return list
+--- One try to make the backend hold what is wanted for `id`. Returns true when it does, else what
+-- failed() does.
+local function apply(part, id)
+  local ok, others = try_to_apply(part, id)
+  part.due[id] = not ok or nil
+  return ok, others
 end
 
 --- Renews one record; one that the backend has no more is registered again.
@@ -114,19 +116,34 @@ local function renew(part, id)
   local ok, err, code = part.backend:renew(have.service, id)
   if ok then return true end
   if code == "not_found" then
-    part.registered[id] = nil
+    part.registered[id], part.due[id] = nil, true
     return true
   end
   return failed(part, id, "renew the records of", err, code)
 end
 
---- Does something for each id, until the backend is found to be away. False if some of it failed.
-local function each(part, ids, fn)
-  local good = true
-  for _, id in ipairs(ids) do
-    local ok, others = fn(part, id)
-    good = good and ok
-    if not ok and not others then return false end
+local function cancel_on_exit(tasks)
+  return setmetatable({}, { __close = function()
+    for _, running in ipairs(tasks) do running:cancel() end
+  end })
+end
+
+--- Does something for each id of a set, some of them at a time, until the backend is found to be
+-- away. False if some of it failed.
+local function each(part, set, fn)
+  local ids, good, away, at, workers = suggest.names(set), true, false, 0, {}
+  local function work()
+    while at < #ids and not away do
+      at = at + 1
+      local ok, others = fn(part, ids[at])
+      good, away = good and ok, away or not (ok or others)
+    end
+  end
+  local _ <close> = cancel_on_exit(workers)
+  for n = 1, math.min(#ids, AT_ONCE) do workers[n] = core.task.spawn(work) end
+  for _, worker in ipairs(workers) do
+    local _, fault, code = worker:join()
+    if code == "failed" then error(fault, 0) end
   end
   return good
 end
@@ -136,10 +153,10 @@ end
 local function round(part, every)
   local renewed = true
   if core.time.monotonic() >= part.renew_at then
-    renewed = each(part, ids_of(part.registered), renew)
+    renewed = each(part, part.registered, renew)
     if renewed then part.renew_at = core.time.monotonic() + every * (0.9 + math.random() / 5) end
   end
-  local good = each(part, ids_of(part.wanted, part.registered), apply) and renewed
+  local good = each(part, part.due, apply) and renewed
   if good and next(part.told) then
     report(part, ("discovery backend %s works again"):format(part.name), {})
     part.told = {}
@@ -162,11 +179,11 @@ local function run_part(part)
   while true do
     local change = part.queue:pop(pause(part))
     if change and change.close then break end
-    if change then part.wanted[change.id] = change.record end
+    if change then part.wanted[change.id], part.due[change.id] = change.record, true end
     if #part.queue == 0 then round(part, every) end
   end
   part.wanted = {}
-  each(part, ids_of(part.registered), apply)
+  each(part, part.registered, apply)
 end
 
 -- ---- all of them ----
@@ -174,9 +191,7 @@ end
 --- Runs until close(). Waits.
 function M.run(registrar)
   local tasks = {}
-  local _ <close> = setmetatable({}, { __close = function()
-    for _, running in ipairs(tasks) do running:cancel() end
-  end })
+  local _ <close> = cancel_on_exit(tasks)
   for i, part in ipairs(registrar.parts) do tasks[i] = core.task.spawn(run_part, part) end
   for i, running in ipairs(tasks) do
     local _, err, code = running:join()
