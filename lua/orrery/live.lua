@@ -11,17 +11,21 @@ local M = {}
 --- Makes a keeper. `follow(name)` is called once for each service that a file asks for and that the
 -- stack does not run: it sees to it that changed() hears of it. It must not wait.
 function M.new(supervisor, follow)
-  return { supervisor = supervisor, follow = follow, followed = {}, queue = core.task.queue(),
-    due = {} }
+  return { supervisor = supervisor, follow = follow, followed = {}, users = {},
+    queue = core.task.queue(), due = {} }
 end
 
 --- Tells it that what discovery or the stack says of the service `name` has changed. Never waits.
-function M.changed(keeper, name) keeper.queue:push(name) end
+function M.changed(keeper, name)
+  if keeper.users[name] then keeper.queue:push(name) end
+end
 
 --- Tells it that the files of an instance were rendered: what they ask for may be new.
 function M.rendered(keeper, i)
   for _, known in pairs(i.files) do
     for name in pairs(known.uses or {}) do
+      keeper.users[name] = keeper.users[name] or {}
+      keeper.users[name][i.id] = true
       if not keeper.followed[name] and not keeper.supervisor.by_service[name] then
         keeper.followed[name] = true
         keeper.follow(name)
@@ -43,14 +47,23 @@ local function mark(keeper, i, path, wait, now)
   keeper.due[key] = entry
 end
 
-local function take(keeper, name)
-  local now = core.time.monotonic()
-  for _, i in ipairs(keeper.supervisor.instances) do
-    for path, known in pairs(i.files) do
-      if known.uses and known.uses[name] then
-        mark(keeper, i, path, known.wait or { 0, 0 }, now)
-      end
+--- Marks the files of `i` that ask for the service. False if none does.
+local function mark_files(keeper, i, name, now)
+  local asks = false
+  for path, known in pairs(i.files) do
+    if known.uses and known.uses[name] then
+      mark(keeper, i, path, known.wait or { 0, 0 }, now)
+      asks = true
     end
+  end
+  return asks
+end
+
+local function take(keeper, name)
+  local now, users = core.time.monotonic(), keeper.users[name] or {}
+  for id in pairs(users) do
+    local i = keeper.supervisor.by_id[id]
+    if not i or not mark_files(keeper, i, name, now) then users[id] = nil end
   end
 end
 

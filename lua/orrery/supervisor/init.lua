@@ -138,8 +138,28 @@ local function excuse(sup, i, found)
   end
 end
 
+--- When time alone moves the instance; nil if only a fact can.
+local function due_at(i)
+  if i.state == "backoff" then return i.next_start end
+  if i.state == "waiting" or i.state == "blocked" then
+    return i.next_budget and i.waiting_since + i.next_budget
+  end
+  if not lives(i) then return nil end
+  local budget = i.state == "starting" and i.budget or nil
+  if i.next_verify then budget = math.min(budget or i.next_verify, i.next_verify) end
+  return budget and i.started_at + budget
+end
+
+--- Only a step changes when an instance is due, so `sup.wake`, the first of these moments, says
+-- when to look at all of them. What was due at this step has been done.
+local function note_due(sup, i, now)
+  local at = due_at(i)
+  if at and at > now and (not sup.wake or at < sup.wake) then sup.wake = at end
+end
+
 local function step(sup, i)
-  local world = world_of(sup, i, core.time.monotonic())
+  local now = core.time.monotonic()
+  local world = world_of(sup, i, now)
   excuse(sup, i, world.gate)
   files.restart_due(i, world)
   local transition = machine.step(i, world)
@@ -151,6 +171,7 @@ local function step(sup, i)
   update_flags(sup, i, world)
   local serves = i.state == "running" and gate.serves(i, sup.checks_on)
   if sup.driver.healthy then sup.driver.healthy(i, serves) end
+  note_due(sup, i, now)
 end
 
 --- Those that something happened to, in start order; none is marked afterwards.
@@ -170,34 +191,20 @@ local function settle(sup)
   end
 end
 
---- When time alone moves the instance; nil if only a fact can.
-local function due_at(i)
-  if i.state == "backoff" then return i.next_start end
-  if i.state == "waiting" or i.state == "blocked" then
-    return i.next_budget and i.waiting_since + i.next_budget
-  end
-  if not lives(i) then return nil end
-  local budget = i.state == "starting" and i.budget or nil
-  if i.next_verify then budget = math.min(budget or i.next_verify, i.next_verify) end
-  return budget and i.started_at + budget
-end
-
---- Touches those whose time has come. Returns the moment when the next one's comes, or nil.
+--- Touches those whose time has come, and finds the moment when the next one's does.
 local function touch_due(sup, now)
-  local wake
+  if not sup.wake or sup.wake > now then return end
+  sup.wake = nil
   for _, i in ipairs(sup.instances) do
     local at = due_at(i)
     if at and at <= now then sup.touched[i] = true
-    elseif at and (not wake or at < wake) then wake = at end
+    elseif at then sup.wake = math.min(sup.wake or at, at) end
   end
-  return wake
 end
 
---- Seconds to the next moment at which time alone moves something; nil if only a fact can. What
--- settle() did may have set earlier ones.
-local function pause(sup, looked_at)
-  local wake = touch_due(sup, looked_at)
-  return wake and math.max(wake - core.time.monotonic(), 0) + 0.001
+--- Seconds to the next moment at which time alone moves something; nil if only a fact can.
+local function pause(sup)
+  return sup.wake and math.max(sup.wake - core.time.monotonic(), 0) + 0.001
 end
 
 local function all_stopped(sup)
@@ -210,12 +217,11 @@ end
 
 local function run(sup)
   repeat
-    local now = core.time.monotonic()
-    touch_due(sup, now)
+    touch_due(sup, core.time.monotonic())
     settle(sup)
     reload.sweep(sup)
     if sup.ending and all_stopped(sup) then break end
-    local fact = sup.queue:pop(pause(sup, now))
+    local fact = sup.queue:pop(pause(sup))
     while fact do
       take(sup, fact)
       fact = #sup.queue > 0 and sup.queue:pop() or nil
