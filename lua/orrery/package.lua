@@ -73,7 +73,7 @@ end
 -- A package before it is installed: {name, sources, files = {name = text}, manifest, hash}; nil if
 -- there is none. `wanted` is a service's own {npm, version}.
 local function describe(name, dir, wanted)
-  local from = plugin.find("package", name, dir)
+  local from = plugin.look("package", name, dir)
   if not from and not wanted then return nil end
   local package = { name = from and name or wanted.npm:gsub("[^%w.-]+", "-"), files = {} }
   package.sources = from and sources_of(from) or {}

@@ -101,6 +101,16 @@ local function by_path(kind, name, dir)
   return nil, ('there is no %s at "%s"'):format(kind, path)
 end
 
+--- The path of a plug-in of this name, which is none of a file; nil if there is none.
+function M.look(kind, name, dir)
+  if not is_name(name) then return nil end
+  for _, folder in ipairs(M.dirs(kind, dir)) do
+    local path = file_of(kind, folder, name)
+    if source.kind(path) then return path end
+  end
+  return nil
+end
+
 --- The path of a plug-in | nil, message with a suggestion.
 function M.find(kind, name, dir)
   if name:find("/", 1, true) then return by_path(kind, name, dir) end
@@ -108,10 +118,8 @@ function M.find(kind, name, dir)
     return nil, ('"%s" is no name of a %s: use letters, digits, ".", "_" and "-"')
       :format(name, kind)
   end
-  for _, folder in ipairs(M.dirs(kind, dir)) do
-    local path = file_of(kind, folder, name)
-    if source.kind(path) then return path end
-  end
+  local path = M.look(kind, name, dir)
+  if path then return path end
   return unknown(kind, name, dir)
 end
 
