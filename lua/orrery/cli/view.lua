@@ -7,6 +7,8 @@ local session = require "orrery.cli.session"
 
 local M = {}
 
+local BREATHER = 50 -- services
+
 --- Ports and urls by instance id, from the agent.
 local function from_agent(state)
   local known = {}
@@ -116,8 +118,8 @@ end
 -- format. What is only not known yet is no problem.
 function M.template_problems(stack)
   local render, view, list, seen = require "orrery.render", assemble(stack, {}), {}, {}
-  for _, name in ipairs(require("orrery.suggest").names(stack.services)) do
-    core.time.sleep(0) -- a stack of thousands is no runaway
+  for n, name in ipairs(require("orrery.suggest").names(stack.services)) do
+    if n % BREATHER == 0 then core.time.sleep(0) end -- a stack of thousands is no runaway
     local context = M.context(stack, view, view.by_service[name][1], M.hidden_secrets())
     add_problems(list, seen, select(2, render.service(stack, name, context)))
     if not stack.services[name].external then
