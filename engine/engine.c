@@ -104,7 +104,9 @@ struct engine *engine_new(const char *root, struct guard *guard, struct err *err
 
 bool engine_step(struct engine *e)
 {
+    e->waits = true;
     bool alive = uv_run(&e->io->loop, e->tasks.ready ? UV_RUN_NOWAIT : UV_RUN_ONCE) != 0;
+    e->waits = false;
     return tasks_run_ready(e) || alive || uv_loop_alive(&e->io->loop);
 }
 

@@ -24,6 +24,7 @@ struct engine {
     lua_State *L;  /* the main thread; owned if `owns_state`, else the host's */
     bool owns_state;
     struct tasks tasks;            /* embedded; touched only by bind/task.c */
+    bool waits;                    /* the loop runs, and may be about to wait for events */
     struct engine_program program; /* embedded */
     char *root;                    /* owned: the folder that holds lua/, profiles/ and templates/ */
 };

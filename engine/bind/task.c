@@ -63,9 +63,17 @@ static void runaway_hook(lua_State *L, lua_Debug *ar)
     lua_error(L);
 }
 
+/* The loop runs timers before it waits for events, and would wait though one has woken a task. */
+static void keep_from_waiting(struct engine *e)
+{
+    if (e->waits)
+        uv_stop(&e->io->loop);
+}
+
 static void enqueue(struct task *t, int nresults)
 {
     struct tasks *tasks = &t->engine->tasks;
+    keep_from_waiting(t->engine);
     t->nresults = nresults;
     t->cancel = NULL;
     t->op = NULL;

@@ -30,7 +30,21 @@ describe("http", function()
   end
 
   describe("an answer", function()
-    it("has its status, headers, body and time", function()
+    it("ends at its deadline although that came while another task computed", function()
+    local url = base .. "/never"
+    fails("timeout", "no answer", http.get(url, { timeout = 0.05 })) -- its operation is kept
+    task.spawn(function()
+      local over = time.monotonic() + 0.2
+      while time.monotonic() < over do end
+    end)
+    local guard = task.spawn(time.sleep, 10) -- without the deadline it would end by this
+    local before = time.monotonic()
+    fails("timeout", "no answer", http.get(url, { timeout = 0.05 }))
+    assert.is_true(time.monotonic() - before < 5)
+    guard:cancel()
+  end)
+
+  it("has its status, headers, body and time", function()
       local answer = assert(http.get(base .. "/status/299"))
       assert.equal(299, answer.status)
       assert.equal("status", answer.body)
