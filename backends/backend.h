@@ -80,6 +80,10 @@ struct backend {
     void (*cancel)(void *self, void *op);
 
     void (*close)(void *self); /* nothing is pending by then */
+
+    /* What registering would send to an empty server, as JSON: for people to look at. Asks nobody.
+     * NULL with `err` set if the record does not fit. May be missing: then it is the record. */
+    json_t *(*sketch)(void *self, const struct instance *record, uint64_t ttl_s, struct err *err);
 };
 
 /* NULL if there is no backend of this name. */

@@ -317,6 +317,16 @@ static void consul_cancel(void *self, void *data)
     op_stop(op);
 }
 
+static json_t *consul_sketch(void *self, const struct instance *record, uint64_t ttl_s,
+                             struct err *err)
+{
+    (void)self;
+    char *text = consul_record_body(record, ttl_s, err);
+    json_t *body = text ? json_loads(text, 0, NULL) : NULL;
+    free(text);
+    return body;
+}
+
 const struct backend backend_consul = {.name = "consul",
                                        .can_watch = true,
                                        .can_lock = true,
@@ -325,4 +335,5 @@ const struct backend backend_consul = {.name = "consul",
                                        .open = consul_open,
                                        .start = consul_start,
                                        .cancel = consul_cancel,
-                                       .close = consul_close};
+                                       .close = consul_close,
+                                       .sketch = consul_sketch};

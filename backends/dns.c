@@ -13,6 +13,7 @@
 #include "core/mem.h"
 #include "dns_backend.h"
 #include "dns_read.h"
+#include "dns_sketch.h"
 #include "dns_write.h"
 #include "io/dns.h"
 #include "io/dns_client.h"
@@ -412,4 +413,5 @@ const struct backend backend_dns = {.name = "dns",
                                     .open = dns_open,
                                     .start = dns_start,
                                     .cancel = dns_cancel_request,
-                                    .close = dns_close};
+                                    .close = dns_close,
+                                    .sketch = dns_sketch};

@@ -335,6 +335,21 @@ static const char *const options[] = {
     "etcdPasswordFile", "etcdEnableTLS",  "etcdCaFile", "etcdCertFile",
     "etcdKeyFile",      "etcdServerName", NULL};
 
+static json_t *etcd_sketch(void *self, const struct instance *record, uint64_t ttl_s,
+                           struct err *err)
+{
+    const struct etcd *etcd = self;
+    char *key = xasprintf("%s%s/%s", etcd->prefix, record->service, record->id);
+    char *value = text_of(record);
+    (void)err;
+    json_t *sketch = json_pack("{s:s, s:s}", "key", key, "value", value);
+    if (ttl_s)
+        json_object_set_new(sketch, "lease", json_integer((json_int_t)ttl_s));
+    free(key);
+    free(value);
+    return sketch;
+}
+
 const struct backend backend_etcd = {.name = "etcd",
                                      .can_watch = true,
                                      .can_lock = true,
@@ -343,4 +358,5 @@ const struct backend backend_etcd = {.name = "etcd",
                                      .open = etcd_open,
                                      .start = etcd_start,
                                      .cancel = etcd_cancel,
-                                     .close = etcd_close};
+                                     .close = etcd_close,
+                                     .sketch = etcd_sketch};

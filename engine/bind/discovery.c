@@ -18,6 +18,8 @@
 #include "engine.h"
 #include "io/io.h"
 
+#define SKETCH_DEPTH 16
+
 /* One request that a task waits for. Freed when it ends, in whichever of the three ways. */
 struct call {
     struct call *next, **prev; /* discovery.calls */
@@ -224,6 +226,42 @@ static int l_register(lua_State *L)
                                                     .owned = owned});
 }
 
+/* What register would send; where a backend does not say, it is the record. */
+static json_t *sketch_of(const struct discovery *d, const struct instance *record, uint64_t ttl_s,
+                         struct err *err)
+{
+    if (d->kind->sketch)
+        return d->kind->sketch(d->self, record, ttl_s, err);
+    json_t *json = instance_dump(record);
+    json_object_del(json, "source");
+    json_object_del(json, "revision");
+    return json;
+}
+
+struct sketch_scratch {
+    json_t *json;
+};
+
+static void sketch_clear(void *self) { json_decref(((struct sketch_scratch *)self)->json); }
+
+static int l_sketch(lua_State *L)
+{
+    struct discovery *d = bind_handle(L, 1, BACKEND_CLASS);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_Number ttl = discovery_opt_seconds(L, 3, 0, MAX_TTL_S);
+    struct err err = {0};
+    if (!d)
+        return bind_closed(L);
+    const struct instance *record = read_record(L, 2, &err);
+    if (!record)
+        return bind_fail(L, &err);
+    struct sketch_scratch *s = walk_push_scratch(L, sizeof *s, sketch_clear);
+    s->json = sketch_of(d, record, (uint64_t)(bind_ms(ttl) + 999) / 1000, &err);
+    if (!s->json || json_push(L, s->json, SKETCH_DEPTH, &err) < 0)
+        return bind_fail(L, &err);
+    return 1;
+}
+
 static int with_id(lua_State *L, enum backend_verb verb)
 {
     struct engine *e = bind_engine(L);
@@ -292,6 +330,7 @@ static const luaL_Reg methods[] = {{"register", l_register},
                                    {"deregister", l_deregister},
                                    {"lookup", l_lookup},
                                    {"services", l_services},
+                                   {"sketch", l_sketch},
                                    {"lock", discovery_lock},
                                    {"renew_lock", discovery_renew_lock},
                                    {"unlock", discovery_unlock},

@@ -44,6 +44,21 @@ local Backend = {}
 ---@return string? code
 function Backend:register(record, ttl, options) end
 
+--- What register would write where nothing is yet, for people to look at; nobody is asked. consul:
+--- the body of the request; etcd: key, value and lease; dns: the zone's records; else the record.
+---
+---```lua
+---local b <close> = assert(orrery.discovery.open("etcd", { etcdEndpoints = "a:2379" }))
+---local sent = b:sketch({ service = "pds", node = "edge", address = "10.0.0.1", port = 3000 }, 60)
+---print(sent.key, sent.lease) --> /atproto/services/pds/pds@edge 60
+---```
+---@param record orrery.record
+---@param ttl? number seconds
+---@return table? sketch or nil, message, "invalid"
+---@return string? message
+---@return string? code
+function Backend:sketch(record, ttl) end
+
 --- Extends a record by the ttl it was registered with; this process owns it from now on.
 ---@async
 ---@param service string
