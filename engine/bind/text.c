@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bind/libs.h"
+#include "core/base64.h"
 #include "core/digest.h"
 #include "core/quote.h"
 #include "core/utf8.h"
@@ -72,8 +73,8 @@ static int l_base64(lua_State *L)
     size_t len;
     const char *text = check_text(L, &len);
     luaL_Buffer b;
-    digest_base64(text, len, luaL_buffinitsize(L, &b, digest_base64_size(len)));
-    luaL_pushresultsize(&b, digest_base64_size(len));
+    base64_write(text, len, luaL_buffinitsize(L, &b, base64_size(len)));
+    luaL_pushresultsize(&b, base64_size(len));
     return 1;
 }
 
@@ -82,8 +83,7 @@ static int l_base64_decode(lua_State *L)
     size_t len;
     const char *text = check_text(L, &len);
     luaL_Buffer b;
-    long long size =
-        digest_base64_decode(text, len, (unsigned char *)luaL_buffinitsize(L, &b, len + 1));
+    long long size = base64_read(text, len, (unsigned char *)luaL_buffinitsize(L, &b, len + 1));
     if (size < 0)
         return refuse(L, "is not base64");
     luaL_pushresultsize(&b, (size_t)size);

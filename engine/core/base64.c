@@ -1,89 +1,82 @@
 #include "core/base64.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
 
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-char *base64_encode(const void *bytes, size_t len)
+size_t base64_size(size_t len) { return (len + 2) / 3 * 4; }
+
+void base64_write(const void *data, size_t len, char *out)
 {
-    const uint8_t *in = bytes;
-    char *text = xmalloc((len + 2) / 3 * 4 + 1), *out = text;
-    for (size_t i = 0; i < len; i += 3) {
-        uint32_t group = (uint32_t)in[i] << 16;
-        group |= i + 1 < len ? (uint32_t)in[i + 1] << 8 : 0;
-        group |= i + 2 < len ? in[i + 2] : 0;
-        *out++ = digits[group >> 18];
-        *out++ = digits[group >> 12 & 63];
-        *out++ = i + 1 < len ? digits[group >> 6 & 63] : '=';
-        *out++ = i + 2 < len ? digits[group & 63] : '=';
+    const unsigned char *in = data;
+    for (; len; in += 3) {
+        size_t taken = len < 3 ? len : 3;
+        uint32_t word = (uint32_t)in[0] << 16;
+        word |= taken > 1 ? (uint32_t)in[1] << 8 : 0;
+        word |= taken > 2 ? (uint32_t)in[2] : 0;
+        *out++ = alphabet[word >> 18];
+        *out++ = alphabet[word >> 12 & 63];
+        *out++ = taken > 1 ? alphabet[word >> 6 & 63] : '=';
+        *out++ = taken > 2 ? alphabet[word & 63] : '=';
+        len -= taken;
     }
-    *out = '\0';
-    return text;
 }
 
 static int value_of(char c)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
+    if (c == '-' || c == '_')
+        c = c == '-' ? '+' : '/';
+    const char *at = c ? strchr(alphabet, c) : NULL;
+    return at ? (int)(at - alphabet) : -1;
 }
 
-/* Four digits at a time; -1 if one of them is none. */
-static int32_t group_of(const char *text)
+long long base64_read(const char *text, size_t len, unsigned char *out)
 {
-    int32_t group = 0;
-    for (int i = 0; i < 4; i++) {
+    size_t padding = 0;
+    while (padding < 2 && padding < len && text[len - 1 - padding] == '=')
+        padding++;
+    if (padding && len % 4)
+        return -1;
+    size_t letters = len - padding, size = 0;
+    uint32_t word = 0;
+    if (letters % 4 == 1)
+        return -1;
+    for (size_t i = 0; i < letters; i++) {
         int value = value_of(text[i]);
         if (value < 0)
             return -1;
-        group = group << 6 | value;
+        word = word << 6 | (uint32_t)value;
+        if (i % 4)
+            out[size++] = (unsigned char)(word >> (6 - 2 * (i % 4)));
     }
-    return group;
+    size_t spare = letters % 4; /* letters of the last group, whose last bits must be zero */
+    if (spare && word & ((1u << (spare == 2 ? 4 : 2)) - 1))
+        return -1;
+    return (long long)size;
 }
 
-/* The last group, whose padding stands for bytes that are not there. */
-static int32_t last_group(const char *text, size_t padding)
+char *base64_encode(const void *bytes, size_t len)
 {
-    char filled[4];
-    memcpy(filled, text, 4);
-    memset(filled + 4 - padding, 'A', padding);
-    return group_of(filled);
-}
-
-static size_t padding_of(const char *text, size_t len)
-{
-    if (len < 4 || text[len - 1] != '=')
-        return 0;
-    return text[len - 2] == '=' ? 2 : 1;
+    size_t size = base64_size(len);
+    char *text = xmalloc(size + 1);
+    base64_write(bytes, len, text);
+    text[size] = '\0';
+    return text;
 }
 
 char *base64_decode(const char *text, size_t len, size_t *ret_len)
 {
-    size_t padding = padding_of(text, len), count = len / 4 * 3;
-    if (len % 4 != 0)
+    char *bytes = xmalloc(len + 1);
+    long long size = base64_read(text, len, (unsigned char *)bytes);
+    if (size < 0) {
+        free(bytes);
         return NULL;
-    char *bytes = xmalloc(count + 1);
-    for (size_t i = 0; i < len / 4; i++) {
-        bool last = i + 1 == len / 4;
-        int32_t group = last ? last_group(text + i * 4, padding) : group_of(text + i * 4);
-        if (group < 0) {
-            free(bytes);
-            return NULL;
-        }
-        bytes[i * 3] = (char)(group >> 16);
-        bytes[i * 3 + 1] = (char)(group >> 8);
-        bytes[i * 3 + 2] = (char)group;
     }
-    *ret_len = count - padding;
-    bytes[*ret_len] = '\0';
+    *ret_len = (size_t)size;
+    bytes[size] = '\0';
     return bytes;
 }

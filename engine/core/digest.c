@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- SHA-256 (FIPS 180-4) ---- */
-
+/* FIPS 180-4 */
 static const uint32_t round_constants[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
@@ -74,59 +73,4 @@ void digest_sha256(const void *data, size_t len, char ret_hex[65])
     finish(state, bytes, rest, len);
     for (int i = 0; i < 8; i++)
         snprintf(ret_hex + (size_t)i * 8, 9, "%08x", state[i]);
-}
-
-/* ---- base64 (RFC 4648) ---- */
-
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-size_t digest_base64_size(size_t len) { return (len + 2) / 3 * 4; }
-
-void digest_base64(const void *data, size_t len, char *out)
-{
-    const unsigned char *in = data;
-    for (; len; in += 3) {
-        size_t taken = len < 3 ? len : 3;
-        uint32_t word = (uint32_t)in[0] << 16;
-        word |= taken > 1 ? (uint32_t)in[1] << 8 : 0;
-        word |= taken > 2 ? (uint32_t)in[2] : 0;
-        *out++ = alphabet[word >> 18];
-        *out++ = alphabet[word >> 12 & 63];
-        *out++ = taken > 1 ? alphabet[word >> 6 & 63] : '=';
-        *out++ = taken > 2 ? alphabet[word & 63] : '=';
-        len -= taken;
-    }
-}
-
-static int value_of(char c)
-{
-    if (c == '-' || c == '_')
-        c = c == '-' ? '+' : '/';
-    const char *at = c ? strchr(alphabet, c) : NULL;
-    return at ? (int)(at - alphabet) : -1;
-}
-
-long long digest_base64_decode(const char *text, size_t len, unsigned char *out)
-{
-    size_t padding = 0;
-    while (padding < 2 && padding < len && text[len - 1 - padding] == '=')
-        padding++;
-    if (padding && len % 4)
-        return -1;
-    size_t letters = len - padding, size = 0;
-    uint32_t word = 0;
-    if (letters % 4 == 1)
-        return -1;
-    for (size_t i = 0; i < letters; i++) {
-        int value = value_of(text[i]);
-        if (value < 0)
-            return -1;
-        word = word << 6 | (uint32_t)value;
-        if (i % 4)
-            out[size++] = (unsigned char)(word >> (6 - 2 * (i % 4)));
-    }
-    size_t spare = letters % 4; /* letters of the last group, whose last bits must be zero */
-    if (spare && word & ((1u << (spare == 2 ? 4 : 2)) - 1))
-        return -1;
-    return (long long)size;
 }
