@@ -75,6 +75,10 @@ void etcd_op_ask(struct etcd_op *op, const char *path, char *body, etcd_step_fn 
 bool etcd_op_read(struct etcd_op *op, const struct etcd_reply *reply, struct wire_answer *ret)
 {
     struct err reason = {0}, err = {0};
+    if (reply->err) {
+        etcd_op_fail(op, reply->err);
+        return false;
+    }
     if (wire_read_answer(reply->json, ret, &reason) == 0) {
         if (!op->stale) /* not the highest: etcd may have been restored from a copy */
             op->etcd->client.revision = ret->revision;

@@ -77,7 +77,7 @@ void etcd_op_fail_with(struct etcd_op *op, struct err *err); /* and clears it */
 /* Waits for a change after `since`, or the deadline: then `again`. */
 void etcd_op_wait(struct etcd_op *op, int64_t since, void (*again)(struct etcd_op *op));
 
-/* False after an answer that cannot be read: the request has failed then. */
+/* False after an error, and an answer that cannot be read: the request has failed then. */
 bool etcd_op_read(struct etcd_op *op, const struct etcd_reply *reply, struct wire_answer *ret);
 
 int64_t etcd_new_lease(void);

@@ -54,11 +54,8 @@ static void take_taken(struct etcd_op *op, const struct wire_answer *answer)
 static void took(struct etcd_op *op, const struct etcd_reply *reply)
 {
     struct wire_answer answer;
-    if (reply->err) {
+    if (reply->err)
         etcd_drop_lease(op);
-        etcd_op_fail(op, reply->err);
-        return;
-    }
     if (!etcd_op_read(op, reply, &answer))
         return;
     if (answer.succeeded)
@@ -81,10 +78,6 @@ static void granted(struct etcd_op *op, const struct etcd_reply *reply)
 static void looked(struct etcd_op *op, const struct etcd_reply *reply)
 {
     struct wire_answer answer;
-    if (reply->err) {
-        etcd_op_fail(op, reply->err);
-        return;
-    }
     if (!etcd_op_read(op, reply, &answer))
         return;
     if (answer.count) {
@@ -115,10 +108,6 @@ static void lost(struct etcd_op *op)
 static void checked(struct etcd_op *op, const struct etcd_reply *reply)
 {
     struct wire_answer answer;
-    if (reply->err) {
-        etcd_op_fail(op, reply->err);
-        return;
-    }
     if (!etcd_op_read(op, reply, &answer))
         return;
     bool ours = answer.count && answer.kvs[0].lease == op->lease;
@@ -198,10 +187,6 @@ static void take_difference(struct etcd_op *op, const struct wire_answer *answer
 static void written(struct etcd_op *op, const struct etcd_reply *reply)
 {
     struct wire_answer answer;
-    if (reply->err) {
-        etcd_op_fail(op, reply->err);
-        return;
-    }
     if (!etcd_op_read(op, reply, &answer))
         return;
     if (answer.succeeded || !op->conditional)

@@ -140,10 +140,6 @@ static void kept_alive(struct etcd_op *op, const struct etcd_reply *reply)
 static void found_key(struct etcd_op *op, const struct etcd_reply *reply)
 {
     struct wire_answer answer;
-    if (reply->err) {
-        etcd_op_fail(op, reply->err);
-        return;
-    }
     if (!etcd_op_read(op, reply, &answer))
         return;
     bool exists = answer.count > 0;
