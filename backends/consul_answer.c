@@ -9,6 +9,7 @@
 #include "core/err.h"
 #include "core/instance.h"
 #include "core/mem.h"
+#include "core/texts.h"
 
 #define MAX_TEXT 300   /* of Consul's own words in an error */
 #define SESSION_LEN 36 /* a UUID */
@@ -122,11 +123,6 @@ int consul_refusal(const struct consul_reply *reply, struct err *err)
 
 /* ---- answers: JSON ---- */
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 char **consul_read_names(const json_t *json, size_t *ret_count, bool *ret_has_consul)
 {
     char **names = xcalloc(json_object_size(json) + 1, sizeof *names);
@@ -139,7 +135,7 @@ char **consul_read_names(const json_t *json, size_t *ret_count, bool *ret_has_co
         if (instance_is_name(name) && strcmp(name, "consul") != 0)
             names[count++] = xstrdup(name);
     }
-    qsort(names, count, sizeof *names, by_name);
+    texts_sort(names, count);
     *ret_count = count;
     return names;
 }

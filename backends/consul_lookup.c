@@ -10,6 +10,7 @@
 #include "core/buf.h"
 #include "core/err.h"
 #include "core/mem.h"
+#include "core/texts.h"
 #include "io/io.h"
 
 #define MAX_ANSWER (64 * 1024 * 1024)
@@ -28,9 +29,7 @@ static void lookup_free(void *data)
 {
     struct lookup *l = data;
     consul_found_free(&l->found);
-    for (size_t i = 0; i < l->name_count; i++)
-        free(l->names[i]);
-    free(l->names);
+    texts_free(l->names, l->name_count);
     free(l);
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/buf.h"
 #include "core/err.h"
+#include "core/hash.h"
 #include "core/instance.h"
 #include "core/mem.h"
 
@@ -343,25 +344,9 @@ static int compare(const void *left, const void *right)
     return order;
 }
 
-/* A record that was registered again with another agent, since its own was away, is there twice
- * until the first has lapsed. */
-static void drop_doubles(struct consul_found *found)
+static uint64_t mix_bytes(uint64_t hash, const void *bytes, size_t len)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < found->count; i++) {
-        if (kept && strcmp(found->instances[kept - 1]->id, found->instances[i]->id) == 0)
-            instance_free(found->instances[i]);
-        else
-            found->instances[kept++] = found->instances[i];
-    }
-    found->count = kept;
-}
-
-static uint64_t mix_bytes(uint64_t hash, const char *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (unsigned char)bytes[i]) * 1099511628211u;
-    return (hash ^ 0xff) * 1099511628211u; /* "a", "b" is not "ab" */
+    return hash_text(hash_bytes(hash, bytes, len), "\xff"); /* "a", "b" is not "ab" */
 }
 
 static uint64_t mix(uint64_t hash, const char *text)
@@ -377,7 +362,7 @@ static uint64_t mix_instance(uint64_t hash, const struct instance *i)
     const char *key;
     for (size_t t = 0; t < sizeof texts / sizeof *texts; t++)
         hash = mix(hash, texts[t]);
-    hash = mix_bytes(hash, (const char *)&i->port, sizeof i->port);
+    hash = mix_bytes(hash, &i->port, sizeof i->port);
     json_array_foreach(i->tags, index, value)
     {
         hash = mix_bytes(hash, json_string_value(value), json_string_length(value));
@@ -385,17 +370,17 @@ static uint64_t mix_instance(uint64_t hash, const struct instance *i)
     uint64_t meta = 0; /* a sum: its order is none */
     json_object_foreach(i->meta, key, value)
     {
-        meta += mix_bytes(mix(14695981039346656037u, key), json_string_value(value),
-                          json_string_length(value));
+        meta +=
+            mix_bytes(mix(HASH_START, key), json_string_value(value), json_string_length(value));
     }
-    return mix_bytes(hash, (const char *)&meta, sizeof meta);
+    return mix_bytes(hash, &meta, sizeof meta);
 }
 
 void consul_read_instances(const json_t *list, const char *service, struct consul_found *ret_found)
 {
     size_t index;
     json_t *entry;
-    *ret_found = (struct consul_found){.hash = 14695981039346656037u};
+    *ret_found = (struct consul_found){.hash = HASH_START};
     ret_found->instances = xcalloc(json_array_size(list) + 1, sizeof *ret_found->instances);
     json_array_foreach((json_t *)list, index, entry)
     {
@@ -404,15 +389,15 @@ void consul_read_instances(const json_t *list, const char *service, struct consu
             ret_found->instances[ret_found->count++] = instance;
     }
     qsort(ret_found->instances, ret_found->count, sizeof *ret_found->instances, compare);
-    drop_doubles(ret_found);
+    /* A record that was registered again with another agent, since its own was away, is there twice
+     * until the first has lapsed. */
+    ret_found->count = instances_drop_doubles(ret_found->instances, ret_found->count);
     for (size_t i = 0; i < ret_found->count; i++)
         ret_found->hash = mix_instance(ret_found->hash, ret_found->instances[i]);
 }
 
 void consul_found_free(struct consul_found *found)
 {
-    for (size_t i = 0; i < found->count; i++)
-        instance_free(found->instances[i]);
-    free(found->instances);
+    instances_free(found->instances, found->count);
     *found = (struct consul_found){0};
 }

@@ -8,22 +8,13 @@
 #include <strings.h>
 
 #include "core/buf.h"
+#include "core/hash.h"
 #include "core/mem.h"
 #include "io/dns_name.h"
 
 #define HASH_DIGITS 16
 #define HOST_DIGITS 8
 #define HOST_START 48 /* bytes of a host's label before its hash */
-
-/* FNV-1a */
-static uint64_t hash(uint64_t from, const char *text)
-{
-    for (; *text; text++)
-        from = (from ^ (unsigned char)*text) * 1099511628211u;
-    return from;
-}
-
-#define HASH_START 14695981039346656037u
 
 static bool is_label(const char *text, size_t max)
 {
@@ -46,7 +37,7 @@ static void put_label(struct buf *out, const char *text, size_t max)
     for (; text[len] && len < max - HASH_DIGITS - 1; len++)
         start[len] = (char)tolower((unsigned char)text[len]);
     dns_name_put_label(out, start, len);
-    buf_printf(out, "-%016" PRIx64, hash(HASH_START, text));
+    buf_printf(out, "-%016" PRIx64, hash_text(HASH_START, text));
 }
 
 static void put_service(struct buf *out, const char *domain, const char *service)
@@ -84,7 +75,7 @@ char *dns_host_name(const char *domain, const char *service, const char *id)
     for (; id[len] && len < HOST_START; len++)
         start[len] = isalnum((unsigned char)id[len]) ? (char)tolower((unsigned char)id[len]) : '-';
     start[len] = '\0';
-    uint64_t h = hash(hash(hash(HASH_START, service), "/"), id);
+    uint64_t h = hash_text(hash_text(hash_text(HASH_START, service), "/"), id);
     return xasprintf("%s-%08" PRIx32 ".addr.%s", start, (uint32_t)(h ^ h >> 32), domain);
 }
 

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "core/err.h"
+#include "core/hash.h"
 #include "core/instance.h"
 #include "core/mem.h"
 #include "dns_backend.h"
@@ -159,31 +160,18 @@ static int by_id(const void *a, const void *b)
     return strcmp((*(struct instance *const *)a)->id, (*(struct instance *const *)b)->id);
 }
 
-/* FNV-1a over the records, without what a renewal changes. */
+/* A hash of the records, without what a renewal changes. */
 static void set_cursor(struct dns_found *found)
 {
-    uint64_t hash = 14695981039346656037u;
+    uint64_t hash = HASH_START;
     for (size_t i = 0; i < found->count; i++) {
         json_t *json = instance_dump(found->instances[i]);
         char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
-        for (const char *c = text; *c; c++)
-            hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+        hash = hash_text(hash, text);
         free(text);
         json_decref(json);
     }
     snprintf(found->cursor, sizeof found->cursor, "%016" PRIx64, hash);
-}
-
-static void drop_doubles(struct dns_found *found)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < found->count; i++) {
-        if (kept && strcmp(found->instances[kept - 1]->id, found->instances[i]->id) == 0)
-            instance_free(found->instances[i]);
-        else
-            found->instances[kept++] = found->instances[i];
-    }
-    found->count = kept;
 }
 
 static bool is_live(const struct entry *e, int64_t now, struct dns_found *found, size_t *expired)
@@ -224,15 +212,13 @@ static void read_answer(struct dns_read *r)
             found.instances[found.count++] = made;
     }
     qsort(found.instances, found.count, sizeof(struct instance *), by_id);
-    drop_doubles(&found);
+    found.count = instances_drop_doubles(found.instances, found.count);
     set_cursor(&found);
     set_ttl(r, &found);
     r->done(r->data, &found, NULL);
-    for (size_t i = 0; i < found.count; i++)
-        instance_free(found.instances[i]);
+    instances_free(found.instances, found.count);
     for (size_t i = 0; found.expired[i]; i++)
         free(found.expired[i]);
-    free(found.instances);
     free(found.expired);
     read_free(r);
 }

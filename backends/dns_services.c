@@ -6,6 +6,7 @@
 #include "core/err.h"
 #include "core/instance.h"
 #include "core/mem.h"
+#include "core/texts.h"
 #include "dns_backend.h"
 #include "dns_batch.h"
 #include "dns_names.h"
@@ -25,9 +26,7 @@ void dns_services_cancel(struct dns_services *s)
 {
     dns_batch_clear(&s->list);
     dns_batch_clear(&s->full);
-    for (size_t i = 0; i < s->count; i++)
-        free(s->names[i]);
-    free(s->names);
+    texts_free(s->names, s->count);
     free(s);
 }
 
@@ -46,15 +45,10 @@ static void add_name(struct dns_services *s, char *name)
         free(name);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static void answer(struct dns_services *s)
 {
     size_t kept = 0;
-    qsort(s->names, s->count, sizeof *s->names, by_name);
+    texts_sort(s->names, s->count);
     for (size_t i = 0; i < s->count; i++) {
         if (kept && strcmp(s->names[kept - 1], s->names[i]) == 0)
             free(s->names[i]);

@@ -430,22 +430,12 @@ static void step_due(uv_timer_t *timer)
 
 /* ---- the interface ---- */
 
-static struct instance *copy_record(const struct instance *record)
-{
-    if (!record)
-        return NULL;
-    json_t *json = instance_dump(record);
-    struct instance *copy = instance_parse(json, NULL, NULL);
-    json_decref(json);
-    return copy;
-}
-
 struct dns_write *dns_write_start(struct dns_backend *b, const struct dns_write_request *request,
                                   dns_written_fn *done, void *data)
 {
     struct dns_write *w = xcalloc(1, sizeof *w);
     *w = (struct dns_write){.backend = b, .request = *request, .done = done, .data = data};
-    w->request.record = copy_record(request->record);
+    w->request.record = instance_copy(request->record);
     w->request.service = xstrdup(request->service);
     w->request.id = xstrdup(request->id);
     dns_places_init(&w->places, b->domain, request->service, request->id);

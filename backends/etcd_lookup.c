@@ -7,6 +7,7 @@
 
 #include "core/instance.h"
 #include "core/mem.h"
+#include "core/texts.h"
 #include "etcd.h"
 #include "io/io.h"
 
@@ -94,9 +95,7 @@ static void answer_records(struct etcd_op *op, const struct wire_answer *found, 
         etcd_op_answer(op, &(struct backend_answer){
                                .instances = list, .instance_count = count, .cursor = cursor});
     err_clear(&err);
-    while (count)
-        instance_free(list[--count]);
-    free(list);
+    instances_free(list, count);
 }
 
 /* ---- services ---- */
@@ -113,11 +112,6 @@ static char *service_of(const struct etcd_op *op, const char *key)
     return NULL;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* The keys of one service are neighbours, but "a-b/" comes before "a/": sorted once more. */
 static void answer_names(struct etcd_op *op, const struct wire_answer *found)
 {
@@ -130,11 +124,9 @@ static void answer_names(struct etcd_op *op, const struct wire_answer *found)
         else
             free(name);
     }
-    qsort(names, count, sizeof *names, compare_names);
+    texts_sort(names, count);
     etcd_op_answer(op, &(struct backend_answer){.names = names, .name_count = count});
-    while (count)
-        free(names[--count]);
-    free(names);
+    texts_free(names, count);
 }
 
 static void answer_value(struct etcd_op *op, const struct wire_answer *found, const char *cursor)
@@ -187,11 +179,8 @@ static void answer_range(struct etcd_op *op, const struct wire_answer *found)
 static void read_range(struct etcd_op *op, const struct etcd_reply *reply)
 {
     struct wire_answer found;
-    if (reply->err) {
-        if (!falls_back(op, reply->err))
-            etcd_op_fail(op, reply->err);
+    if (reply->err && falls_back(op, reply->err))
         return;
-    }
     if (!etcd_op_read(op, reply, &found))
         return;
     if (!is_outdated(op, reply, &found))

@@ -13,6 +13,7 @@
 #include "core/err.h"
 #include "core/instance.h"
 #include "core/mem.h"
+#include "core/texts.h"
 #include "file_stamp.h"
 #include "io/file.h"
 
@@ -151,18 +152,6 @@ static char *stem_of(const char *name)
     return xstrndup(name, len - 5);
 }
 
-static int compare_text(const void *left, const void *right)
-{
-    return strcmp(*(char *const *)left, *(char *const *)right);
-}
-
-static void free_list(char **list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(list[i]);
-    free(list);
-}
-
 /* The names of the files without ".json", sorted. */
 static char **list_stems(const struct store *s, size_t *ret_count, struct err *err)
 {
@@ -179,11 +168,11 @@ static char **list_stems(const struct store *s, size_t *ret_count, struct err *e
             count++;
     closedir(dir);
     if (count == MAX_FILES) {
-        free_list(stems, count);
+        texts_free(stems, count);
         err_set(err, "invalid", "%s holds more than %d files", s->folder, MAX_FILES - 1);
         return NULL;
     }
-    qsort(stems, count, sizeof *stems, compare_text);
+    texts_sort(stems, count);
     *ret_count = count;
     return stems;
 }
@@ -274,7 +263,7 @@ static int store_read(void *self, struct index *ret_index, struct err *err)
     s->page_count = count;
     ret_index->sheets = s->sheets;
     ret_index->count = count;
-    free_list(stems, count);
+    texts_free(stems, count);
     return 0;
 }
 

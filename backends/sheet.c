@@ -8,6 +8,7 @@
 
 #include "core/instance.h"
 #include "core/mem.h"
+#include "core/texts.h"
 
 #define MAX_RECORDS 10000
 #define FNV_START 0xcbf29ce484222325u
@@ -173,11 +174,6 @@ int index_lookup(struct index *x, const char *service, struct index_answer *ret_
 
 /* ---- services ---- */
 
-static int compare_text(const void *left, const void *right)
-{
-    return strcmp(*(char *const *)left, *(char *const *)right);
-}
-
 static char **names_of(json_t *set, size_t *ret_count)
 {
     const char *name;
@@ -185,7 +181,7 @@ static char **names_of(json_t *set, size_t *ret_count)
     char **names = xcalloc(json_object_size(set) + 1, sizeof *names);
     size_t count = 0;
     json_object_foreach(set, name, value) names[count++] = (char *)name;
-    qsort(names, count, sizeof *names, compare_text);
+    texts_sort(names, count);
     char **copy = xstrvdup(names);
     free(names);
     *ret_count = count;

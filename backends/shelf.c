@@ -426,22 +426,12 @@ struct shelf *shelf_new(struct io *io, const struct store_kind *kind, void *stor
     return s;
 }
 
-static struct instance *copy_record(const struct instance *record)
-{
-    if (!record)
-        return NULL;
-    json_t *json = instance_dump(record);
-    struct instance *copy = instance_parse(json, NULL, NULL);
-    json_decref(json);
-    return copy;
-}
-
 static struct op *op_new(struct shelf *s, const struct backend_request *request)
 {
     struct op *op = xcalloc(1, sizeof *op);
     op->shelf = s;
     op->request = *request;
-    op->request.record = copy_record(request->record);
+    op->request.record = instance_copy(request->record);
     op->request.service = xstrdup(request->service);
     op->request.id = xstrdup(request->id);
     op->request.cursor = xstrdup(request->cursor);

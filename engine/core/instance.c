@@ -232,6 +232,16 @@ json_t *instance_dump(const struct instance *i)
     return json;
 }
 
+struct instance *instance_copy(const struct instance *i)
+{
+    if (!i)
+        return NULL;
+    json_t *json = instance_dump(i);
+    struct instance *copy = instance_parse(json, NULL, NULL);
+    json_decref(json);
+    return copy;
+}
+
 void instance_free(struct instance *i)
 {
     if (!i)
@@ -241,4 +251,23 @@ void instance_free(struct instance *i)
     json_decref(i->tags);
     json_decref(i->meta);
     free(i);
+}
+
+size_t instances_drop_doubles(struct instance **list, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (kept && strcmp(list[kept - 1]->id, list[i]->id) == 0)
+            instance_free(list[i]);
+        else
+            list[kept++] = list[i];
+    }
+    return kept;
+}
+
+void instances_free(struct instance **list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        instance_free(list[i]);
+    free(list);
 }

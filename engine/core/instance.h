@@ -34,4 +34,13 @@ struct instance *instance_parse(const json_t *json, const char *service, struct 
  */
 json_t *instance_dump(const struct instance *i);
 
+/* NULL gives NULL. */
+struct instance *instance_copy(const struct instance *i);
 void instance_free(struct instance *i);
+
+/* Frees all but the first of those with the same id, in a list in the order of ids. Returns how
+ * many are left. */
+size_t instances_drop_doubles(struct instance **list, size_t count);
+
+/* Each of them, then the list. */
+void instances_free(struct instance **list, size_t count);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/hash.h"
 #include "core/mem.h"
 
 #define KIND(name) extern const struct check_kind check_##name;
@@ -272,14 +273,7 @@ void check_spec_once(struct check_spec *spec)
     spec->start_period_ms = 0;
 }
 
-/* FNV-1a. Twice, with other beginnings, so that two specs are never the same by chance. */
-static uint64_t fingerprint(const char *text, uint64_t hash)
-{
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * 1099511628211u;
-    return hash;
-}
-
+/* Hashed twice, with other beginnings, so that two specs are never the same by chance. */
 void check_spec_share(struct check_spec *spec, const json_t *options)
 {
     json_t *tries = json_copy((json_t *)options);
@@ -287,8 +281,8 @@ void check_spec_share(struct check_spec *spec, const json_t *options)
     json_object_del(tries, "fall");
     json_object_del(tries, "startPeriod");
     char *text = json_dumps(tries, JSON_SORT_KEYS | JSON_COMPACT);
-    spec->same[0] = text ? fingerprint(text, 14695981039346656037u) : (uintptr_t)spec;
-    spec->same[1] = text ? fingerprint(text, 1099511628211u * 97) : 0;
+    spec->same[0] = text ? hash_text(HASH_START, text) : (uintptr_t)spec;
+    spec->same[1] = text ? hash_text(1099511628211u * 97, text) : 0;
     free(text);
     json_decref(tries);
 }
