@@ -1,6 +1,8 @@
 /* main.c -- the program `orrery`: forks the guard, then runs the Lua command line. */
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +37,26 @@ static char *find_root(void)
     return NULL;
 }
 
+/* Whoever closed one of the descriptors 0 to 2 would have the next one that is opened, a socket of
+ * the guard, take its number, and what is printed go there. In their place comes one that neither
+ * reads nor writes, so that both fail as they would. */
+static bool hold_standard_descriptors(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        int held = open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY); /* the lowest number: fd */
+        if (held != fd)
+            return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     struct err err = {0};
+    if (!hold_standard_descriptors())
+        return 1; /* there is nowhere to say why */
     signal(SIGPIPE, SIG_IGN);
     char *root = find_root();
     if (!root) {
