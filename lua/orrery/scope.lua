@@ -228,12 +228,12 @@ local function service_names(self)
 end
 
 -- Whether there is such a service; nil and a message if nobody can tell now. A template alone has
--- no stack that could say which services there are (`any_service`).
+-- no stack that could say which services there are (`alone`).
 local function known_service(self, name)
   if self.stack.services[name] then return true end
   local records, message = self.lookup(name)
   if not records then return nil, message end
-  return self.stack.any_service or #records > 0 or (self.service.dependencies or {})[name] ~= nil
+  return self.stack.alone or #records > 0 or (self.service.dependencies or {})[name] ~= nil
 end
 
 local function unknown_service(self, name, message)
@@ -277,18 +277,21 @@ function scope:service_view(name) return fields.view(self, name, fields.choose(s
 local function all_names(self)
   local found = {}
   for _, map in ipairs {self.service.settings or {}, self.service.variables or {}, self.extra,
-                        fields.OWN, roots} do
+                        roots, not self.stack.alone and fields.OWN or nil} do
     for name in pairs(map) do found[name] = true end
   end
   return suggest.names(found)
 end
+
+-- A template alone is of no service whose fields it could have.
+local function has_own(self, name) return fields.OWN[name] and not self.stack.alone end
 
 local function resolve(self, name)
   local declared = declaration(self, name)
   if declared and declared.type == "service" then return service_variable(self, name, declared) end
   local value = (self.service.settings or {})[name]
   if value ~= nil then return given_value(self, name, declared, value) end
-  if fields.OWN[name] then
+  if has_own(self, name) then
     local own, problem = fields.own(self, name)
     if own ~= nil or not declared then return own, problem end
   end
@@ -299,9 +302,10 @@ end
 
 --- Why a name may not be used at all, or nil if it may.
 function scope:undeclared(name)
-  if declaration(self, name) or fields.OWN[name] or roots[name] then return nil end
+  if declaration(self, name) or has_own(self, name) or roots[name] then return nil end
   if (self.service.settings or {})[name] ~= nil then return nil end
-  return ("'%s' is not declared%s"):format(name, suggest.hint(name, all_names(self)))
+  return ("'%s' is not declared%s%s"):format(name, suggest.hint(name, all_names(self)),
+    self.stack.alone and ("; give it with --var %s=VALUE"):format(name) or "")
 end
 
 --- The value of a name | nil, {message, pending}. Each is worked out once.

@@ -53,6 +53,39 @@ describe("a template alone", function()
     assert.truthy(err:find("'nme' is not declared; did you mean \"name\"?", 1, true), err)
   end)
 
+  it("has no name that was not given, and tells of it once, without words of a stack", function()
+    write "${hostname}\n"
+    local code, out, err = orrery()
+    assert.equal(3, code)
+    assert.equal("", out)
+    assert.equal(("orrery: %s:1:3: 'hostname' is not declared; give it with --var hostname=VALUE\n"
+      .. "  ${hostname}\n    ^\n"):format(template), err)
+    assert.equal("h\n", select(2, orrery("--var", "hostname=h")))
+  end)
+
+  it("that is not there is told, whatever stack is not there either", function()
+    template = dir .. "/no.tmpl"
+    local code, _, err = orrery()
+    assert.equal(2, code)
+    assert.truthy(err:find('no.tmpl" does not exist', 1, true), err)
+  end)
+
+  it("is told about in JSON in every mode", function()
+    write "a = ${x}\n"
+    local target = dir .. "/out.conf"
+    local function json(...)
+      local code, out = orrery("--out", target, "--json", ...)
+      return core.json.decode(out), code
+    end
+    assert.same({ { path = target, state = "absent" } }, (json("--var", "x=1", "--check")))
+    assert.same({ path = target, changed = true }, (json("--var", "x=1")))
+    assert.same({ path = target, changed = false }, (json("--var", "x=1")))
+    local rows, code = json("--var", "x=2", "--diff")
+    assert.equal(1, code)
+    assert.equal("differs", rows[1].state)
+    assert.truthy(rows[1].diff:find("+a = 2", 1, true), rows[1].diff)
+  end)
+
   it("lists the instances that its backend knows", function()
     write(UPSTREAM)
     register(3000, 3001)
@@ -73,8 +106,9 @@ describe("a template alone", function()
     local port = support.free_port()
     local code, out, err = orrery("--backend", "consul", "--consul-address", "127.0.0.1:" .. port)
     assert.equal("", out)
-    assert.not_equal(0, code)
-    assert.truthy(err:find("connection refused", 1, true), err)
+    assert.equal(4, code)
+    assert.equal(("orrery: Cannot query discovery backend consul at 127.0.0.1:%d: connection refused"
+      .. "; is it running there? Give its address with --consul-address\n"):format(port), err)
   end)
 
   it("is written when it differs, and the reload command is run once", function()
@@ -99,8 +133,12 @@ describe("a template alone", function()
     local code, _, err = orrery("--var", "x=2", "--out", target, "--check-command",
       "grep -q 1 ${file}")
     assert.equal(1, code)
-    assert.truthy(err:find("the old file stays", 1, true), err)
+    assert.truthy(err:find(("`grep -q 1 %s.new` refuses it (exit code 1), so the old file "
+      .. "stays: it said nothing"):format(target), 1, true), err)
     assert.equal("a = 1\n", support.read(target))
+    code, _, err = orrery("--var", "x=2", "--out", target, "--check-command", "cat ${HOME}")
+    assert.equal(3, code)
+    assert.truthy(err:find("--check-command: 'HOME' is not declared", 1, true), err)
   end)
 
   it("is refused when the text is not of its format", function()
@@ -113,9 +151,11 @@ describe("a template alone", function()
 
   it("tells all that is wrong with its options at once", function()
     write "x\n"
-    local code, _, err = orrery("--wait", "x", "--mode", "9", "--reload", "true")
+    local code, _, err = orrery("--wait", "5,1", "--mode", "9", "--reload", "true", "--format",
+      "enf")
     assert.equal(2, code)
-    for _, part in ipairs { "--wait x", "--mode 9", "--reload needs --out" } do
+    for _, part in ipairs { "--wait 5,1", "--mode 9", "--reload needs --out",
+      "--format: there is no format 'enf'; did you mean \"env\"?" } do
       assert.truthy(err:find(part, 1, true), err)
     end
   end)
@@ -144,6 +184,16 @@ describe("a template alone", function()
     register(3005, 3006)
     reach "3006"
     support.wait_until(function() return #support.read(dir .. "/reloads") >= 6 end, 20, "reloads")
+    local function hear(text)
+      support.wait_until(function() return support.read(dir .. "/log"):find(text, 1, true) end, 30,
+        text)
+    end
+    assert(core.file.rename(dir .. "/discovery", dir .. "/away"))
+    support.write(dir .. "/discovery", "no folder")
+    hear "what is known of pds may be out of date: Cannot query discovery backend file"
+    assert(core.file.remove(dir .. "/discovery"))
+    assert(core.file.rename(dir .. "/away", dir .. "/discovery"))
+    hear "what is known of pds is up to date again"
     watching:signal("TERM")
     assert(watching:wait(10))
   end)

@@ -30,7 +30,8 @@ end
 local function number(option, shown, text)
   local value = tonumber(text)
   if not value or value ~= value or value < 0 or value >= 1e9 then
-    M.misuse("%s needs a number of %s, not %q", shown, option.value:lower(), text)
+    local of = #option.value > 1 and " of " .. option.value:lower() or ""
+    M.misuse("%s needs a number%s, not %q", shown, of, text)
   end
   if option.type == "integer" and value ~= math.floor(value) then
     M.misuse("%s needs a whole number, not %q", shown, text)

@@ -191,13 +191,20 @@ local function named(plan, key)
   return ("--%s%s"):format(flag_of(key), where)
 end
 
-local function remedy(plan, code)
+-- Nobody answered; any other failure is somebody's answer, or ours, and says what it is about.
+local UNREACHED = { refused = true, timeout = true }
+
+local function is_unreached(message, code)
+  return UNREACHED[code] or message:find("no such name", 1, true) ~= nil
+end
+
+local function remedy(plan, message, code)
   local kind = plan.discovery.backend
   if code == "denied" and CREDENTIAL[kind] then
     return ("; check the rights of what %s holds"):format(named(plan, CREDENTIAL[kind]))
   elseif kind == "file" or kind == "env" then
     return ("; mend it, or give another place with %s"):format(named(plan, PLACE[kind]))
-  elseif PLACE[kind] then
+  elseif PLACE[kind] and is_unreached(message, code) then
     return ("; is it running there? Give its address with %s"):format(named(plan, PLACE[kind]))
   end
   return ""
@@ -208,7 +215,7 @@ function M.fail(plan, message, code)
   if code == "invalid" and not tostring(message):find("^Cannot %l+ .-discovery backend") then
     session.fail(session.USAGE, "%s", message)
   end
-  session.fail(session.UNREACHABLE, "%s%s", message, remedy(plan, code))
+  session.fail(session.UNREACHABLE, "%s%s", message, remedy(plan, tostring(message), code))
 end
 
 --- The discovery (orrery.discovery) of what M.read() gave.

@@ -64,17 +64,20 @@ function M.show_json(found)
   ui.json(ui.list(list))
 end
 
---- Writes them below `folder`, one folder a service.
-function M.write_out(found, folder)
-  for _, item in ipairs(found) do
+--- Writes them below `folder`, one folder a service, and lists them.
+function M.write_out(found, folder, as_json)
+  local rows = {}
+  for i, item in ipairs(found) do
     local path = ("%s/%s/%s"):format(folder, item.service, base(item.file.path))
     local ok, message = core.file.mkdir(folder .. "/" .. item.service)
     if ok and core.file.read(path) ~= item.file.text then
       ok, message = core.file.write(path, item.file.text, { mode = 416 })
     end
     if not ok then session.fail(session.UNHEALTHY, "%s", message) end
-    ui.out("%s", path)
+    rows[i] = { service = item.service, path = path }
+    if not as_json then ui.out("%s", path) end
   end
+  if as_json then ui.json(ui.list(rows)) end
 end
 
 --- The lines in which a file differs from what is on the disk; not of a file with secrets, for an
@@ -88,19 +91,34 @@ function M.differences(file, disk)
   return result and result.stdout:gsub("\n*$", "") or "(diff is not installed)"
 end
 
+--- How a file compares with what is on the disk: {service, path, state = "same", "differs" or
+--- "absent", diff (if `with_lines`)}.
+function M.compared(item, with_lines)
+  local file = item.file
+  local disk = core.file.read(file.path)
+  local state = disk == file.text and "same" or disk and "differs" or "absent"
+  return { service = item.service, path = file.path, state = state,
+    diff = with_lines and state ~= "same" and M.differences(file, disk) or nil }
+end
+
 --- Compares with what is on the disk; `real` has the real secrets: compared, not shown.
-function M.compare(real, shows_lines)
-  local changed = 0
-  for _, item in ipairs(real) do
-    local path = item.file.path
-    local disk = core.file.read(path)
-    if disk ~= item.file.text then
-      changed = changed + 1
-      ui.out("%s", disk and path .. " differs" or path .. " is not there yet")
-      if shows_lines then ui.out("%s", M.differences(item.file, disk)) end
+function M.compare(real, options)
+  local rows, code = {}, session.OK
+  for i, item in ipairs(real) do
+    rows[i] = M.compared(item, options.diff)
+    if rows[i].state ~= "same" then code = session.UNHEALTHY end
+  end
+  if options.json then
+    ui.json(ui.list(rows))
+    return code
+  end
+  for _, row in ipairs(rows) do
+    if row.state ~= "same" then
+      ui.out("%s %s", row.path, row.state == "differs" and "differs" or "is not there yet")
+      if row.diff then ui.out("%s", row.diff) end
     end
   end
-  return changed == 0 and session.OK or session.UNHEALTHY
+  return code
 end
 
 return M

@@ -8,14 +8,14 @@ local formats = require "orrery.formats"
 local given = require "orrery.scope.given"
 local guard = require "orrery.render.guard"
 local output = require "orrery.render.output"
-local problem_of = require "orrery.problem"
 local render = require "orrery.render"
+local rendering = require "orrery.cli.rendering"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
 
 local M = {}
 
-local NAME = "template"
+local NAME = "(template)" -- no service that is discovered can have this name
 local RELOAD_TIMEOUT = 30
 local NEW_MODE = 420 -- 0644
 
@@ -43,7 +43,18 @@ local function read_wait(text, problems)
       return nil
     end
   end
+  if list[2] and list[2] < list[1] then
+    problems[#problems + 1] = ("--wait %s: the second is the most, and less than the first")
+      :format(text)
+  end
   return #list > 0 and list or nil
+end
+
+--- Whether there is a format of this name, which may have a style behind a colon.
+local function check_format(name, problems)
+  if not name or name == "text" then return end
+  local format, message = formats.get(name, core.file.realpath("."))
+  if not format then problems[#problems + 1] = "--format: " .. message end
 end
 
 --- What the options say about the file, as `config` of a stack has it.
@@ -53,6 +64,7 @@ local function config_of(options, source, out, problems)
     problems[#problems + 1] = ("--mode %s: expected octal digits, such as 0640")
       :format(options.mode)
   end
+  check_format(options.format, problems)
   local check = options["check-command"]
   return { source = source, format = options.format, owner = options.owner,
     mode = mode or (out and not core.file.stat(out) and NEW_MODE) or nil,
@@ -69,23 +81,49 @@ local function stack_of(plan, vars, key, config)
     config = { [key] = config }, dependencies = {}, tags = {}, meta = {}, ports = {},
     address = "127.0.0.1", scheme = "http", instances = { NAME }, dirs = folders }
   return { name = NAME, domain = "localhost", dir = dir, node = plan.node, nodes = {},
-    settings = {}, services = { [NAME] = service }, any_service = true, dirs = {} }
+    settings = {}, services = { [NAME] = service }, alone = true, dirs = {} }
 end
 
---- What discovery knows.
+--- What discovery knows. That it could not be asked is noted in job.failed.
 local function lookup_in(job)
   return function(name)
-    if job.discovery then return job.discovery:known(name) end
-    return nil, "no backend is named: add --backend"
+    if not job.discovery then return nil, "no backend is named: add --backend" end
+    local records, message, code = job.discovery:known(name)
+    if not records then job.failed = { message = message, code = code } end
+    return records, message
   end
+end
+
+-- The keys of a stack's file by which its problems are told, and the options that give them here.
+local OPTION_OF = { check = "--check-command: ", format = "--format: " }
+
+-- The stack is made up: so is the path in it.
+local function without_path(problem)
+  local path, message = problem.path or "", problem.message
+  if path == "" or message:sub(1, #path) ~= path then return message end
+  return (message:sub(#path + 1):gsub("^:%d+:%d+: ", ""))
+end
+
+--- The problems as text. A template's own begins with its place.
+local function text_of(problems, source)
+  local lines = {}
+  for i, problem in ipairs(problems) do
+    local place = problem.file or problem.message:find(source, 1, true)
+    local option = OPTION_OF[(problem.path or ""):match("%]%.(%l+)$")]
+    lines[i] = (option or place and "" or source .. ": ") .. without_path(problem)
+  end
+  return table.concat(lines, "\n")
 end
 
 --- Renders once: the file | nil, message, pending.
 local function render_once(job)
+  job.failed = nil
   local files, problems, uses = render.files(job.stack, NAME, { lookup = lookup_in(job),
     dirs = job.stack.services[NAME].dirs, chosen = job.chosen })
   if files then job.uses = files[1].uses elseif uses then job.uses = uses end
-  if not files then return nil, problem_of.list(problems), render.is_pending(problems) end
+  if not files then
+    return nil, text_of(problems, job.source), render.is_pending(problems)
+  end
   local why = guard.reason(files[1], job.listed)
   if why then return nil, why, true end
   return files[1]
@@ -97,8 +135,10 @@ local function reload(job)
     timeout = RELOAD_TIMEOUT, env = core.process.environ() }
   if result and result.code == 0 then return end
   local why = err or result.timedOut and ("it still ran after %d s"):format(RELOAD_TIMEOUT)
-    or ("exit code %s: %s"):format(result.code or result.signal, result.stderr:sub(-500))
-  return nil, ("--reload %s failed: %s"):format(job.reload, why)
+    or result.code and "exit code " .. result.code or "ended by signal " .. result.signal
+  local said = result and result.stderr:gsub("%s+$", ""):sub(-500) or ""
+  return nil, ("%s is written, but --reload `%s` failed: %s%s"):format(job.out, job.reload, why,
+    said ~= "" and ": " .. said or "")
 end
 
 --- Takes over a rendering: prints it, or writes it and reloads. nil, message if it cannot.
@@ -110,11 +150,14 @@ local function put(job, file)
     return true
   end
   local changed, message = output.write(file)
-  if changed == nil then return nil, message end
+  if changed == nil then
+    return nil, message:find(file.path, 1, true) and message or file.path .. ": " .. message
+  end
+  if job.as_json then ui.json { path = file.path, changed = changed } end
   if not changed then return true end
-  ui.note("%s is written", file.path)
   local _, failed = reload(job)
   if failed then return nil, failed end
+  if not job.as_json then ui.note("%s is written", file.path) end
   return true
 end
 
@@ -165,11 +208,13 @@ local function watch(job)
 end
 
 local function compare(file, options)
-  local disk = core.file.read(file.path)
-  if disk == file.text then return session.OK end
-  ui.out("%s", disk and file.path .. " differs" or file.path .. " is not there yet")
-  if options.diff then ui.out("%s", require("orrery.cli.rendering").differences(file, disk)) end
-  return session.UNHEALTHY
+  return rendering.compare({ { file = file } }, options)
+end
+
+--- Why nothing was rendered: the end of the command.
+local function fail(job, message, pending)
+  if job.failed then backend.fail(job.plan, job.failed.message, job.failed.code) end
+  session.fail(pending and session.UNHEALTHY or session.INVALID, "%s", message)
 end
 
 --- The problems of a combination of options.
@@ -206,6 +251,23 @@ local function variables_of(options, problems)
   return given.merge(file, named or {}, vars or {})
 end
 
+--- While it is watched: tells when what is written may be out of date, and when it no longer is. As
+-- long as nothing was written, the rendering itself tells what it lacks.
+local function notice_for(job)
+  return function(name, stale, message)
+    if not job.listed then return end
+    ui.note(stale and "what is known of %s may be out of date: %s"
+      or "what is known of %s is up to date again", name, message)
+  end
+end
+
+--- The discovery that the flags name; nil if they name none.
+local function open_discovery(ctx, job)
+  if not backend.is_named(ctx) then return nil end
+  if ctx.options.watch then job.plan.how.notice = notice_for(job) end
+  return backend.open_plan(job.plan)
+end
+
 local function new_job(ctx, source)
   local problems, options = {}, ctx.options
   local plan = backend.read(ctx, problems, "alone")
@@ -215,9 +277,11 @@ local function new_job(ctx, source)
   local vars = variables_of(options, problems)
   backend.refuse(problems)
   local key = out or absolute(source:match("[^/]*$"):gsub("%.tmpl$", ""))
-  return { stack = stack_of(plan, vars, key, config), out = out, reload = options.reload,
-    discovery = backend.is_named(ctx) and backend.open_plan(plan) or nil, chosen = {},
-    followed = {}, wait = { 0.1, 1 } }
+  local job = { stack = stack_of(plan, vars, key, config), out = out, reload = options.reload,
+    plan = plan, source = config.source, as_json = options.json, chosen = {}, followed = {},
+    wait = { 0.1, 1 } }
+  job.discovery = open_discovery(ctx, job)
+  return job
 end
 
 --- Runs `orrery render TEMPLATE`.
@@ -225,9 +289,9 @@ function M.run(ctx, source)
   local job = new_job(ctx, source)
   if ctx.options.watch then return watch(job) end
   local file, message, pending = render_once(job)
-  if not file then session.fail(pending and session.UNHEALTHY or session.INVALID, "%s", message) end
+  if not file then fail(job, message, pending) end
   if ctx.options.diff or ctx.options.check then return compare(file, ctx.options) end
-  if ctx.options.json then
+  if ctx.options.json and not job.out then
     ui.json { path = file.path, text = file.text, uses = ui.list(require("orrery.suggest")
       .names(file.uses)) }
     return session.OK

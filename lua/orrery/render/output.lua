@@ -28,21 +28,32 @@ local function is_same(file, old)
   return file.keep_owner or not file.owner or owned_by(file.owner, old.uid)
 end
 
-local function run_check(file)
+--- A command as it was given: a line for a shell, else its program.
+local function shown(argv)
+  if argv[1] == "sh" and argv[2] == "-c" and argv[3] then return "`" .. argv[3] .. "`" end
+  return argv[1]
+end
+
+local function said_by(result, is_secret)
+  if is_secret then return "its output is not shown, since the file has secrets" end
+  local said = (result.stderr ~= "" and result.stderr or result.stdout):gsub("%s+$", "")
+  return said == "" and "it said nothing" or said:sub(-500)
+end
+
+local function run_check(file, old)
   local result, message = core.process.run { argv = file.check, timeout = CHECK_TIMEOUT }
   if not result then return nil, "its check could not be run: " .. message end
   if result.code == 0 then return true end
-  local said = file.secret and "its output is not shown, since the file has secrets"
-    or (result.stderr ~= "" and result.stderr or result.stdout):sub(-500)
-  return nil, ("its check %s refuses it (%s), so the old file stays: %s"):format(file.check[1],
-    result.timedOut and "timed out" or "exit code " .. tostring(result.code), said)
+  return nil, ("its check %s refuses it (%s), so %s: %s"):format(shown(file.check),
+    result.timedOut and "timed out" or "exit code " .. tostring(result.code),
+    old and "the old file stays" or "it is not written", said_by(result, file.secret))
 end
 
-local function checked(file, options)
+local function checked(file, old, options)
   if not file.check then return true end
   local ok, message = core.file.write(file.candidate, file.text, options)
   if not ok then return nil, message end
-  ok, message = run_check(file)
+  ok, message = run_check(file, old)
   core.file.remove(file.candidate)
   return ok, message
 end
@@ -81,7 +92,7 @@ end
 local function replace(file, old)
   local options = options_of(file, old)
   local ok, message = make_folder(file)
-  if ok then ok, message = checked(file, options) end
+  if ok then ok, message = checked(file, old, options) end
   if ok and old and old.text ~= file.text and (file.backups or 0) > 0 then
     ok, message = back_up(file, old, options)
   end

@@ -98,7 +98,10 @@ end
 
 -- A service that is not in the stack is all that its record says.
 local function outside_field(name, record, field)
-  if not record then return not_yet(name, field) end
+  if not record then
+    return failure(("the %s of '%s' is not known yet: no instance of it is registered")
+      :format(field, name), true)
+  end
   if field == "name" then return name end
   local value, problem = record_field(name, record, field)
   if value ~= nil or problem then return value, problem end

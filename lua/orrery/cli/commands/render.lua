@@ -24,6 +24,15 @@ local function is_template(ctx)
   return backend.is_named(ctx) or not has_stack()
 end
 
+--- Where only a template can be meant, it must be there.
+local function refuse_missing(ctx)
+  local path = ctx.args[1]
+  if not path or ctx.options.file or has_stack() then return end
+  local stat = core.file.stat(path)
+  args.misuse("%q %s, and there is no stack here: give a template's path, or a stack with -f", path,
+    stat and "is no file" or "does not exist")
+end
+
 --- Every problem of the variables at once.
 local function refuse(problems)
   args.misuse("%s", table.concat(problems, "\n  "))
@@ -75,10 +84,10 @@ local function render_stack(ctx)
   seen.discovery = lazy_discovery(ctx)
   if options.diff or options.check then
     local real = rendering.collect(stack, seen, ctx.args[1], view.known_secrets(stack))
-    return rendering.compare(real, options.diff)
+    return rendering.compare(real, options)
   end
   local found = rendering.collect(stack, seen, ctx.args[1], view.hidden_secrets())
-  if options.out then return rendering.write_out(found, options.out) end
+  if options.out then return rendering.write_out(found, options.out, options.json) end
   if options.json then return rendering.show_json(found) end
   return rendering.show(found)
 end
@@ -128,6 +137,7 @@ return {
     .. "    --out /etc/nginx/nginx.conf --reload \"nginx -s reload\"",
   run = function(ctx)
     if is_template(ctx) then return require("orrery.cli.standalone").run(ctx, ctx.args[1]) end
+    refuse_missing(ctx)
     for _, name in ipairs(ALONE_ONLY) do
       if ctx.options[name] then args.misuse("--%s is for a template alone; a stack's file has "
         .. "`%s` in its config", name, name) end
