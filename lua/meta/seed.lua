@@ -193,8 +193,8 @@ function orrery.mkDependencyGraph(services) end
 ---print(#management.waves()) --> 2
 ---```
 ---@param arguments {services: table, dependencyGraph: table<string, string[]>, startupOrder:
----string, startupStrategy: string, healthChecks: table<string, table>} startupOrder "dependency-first",
----startupStrategy "sequential" or "parallel"
+---string, startupStrategy: string, healthChecks: table<string, table>} startupOrder
+---"dependency-first", startupStrategy "sequential" or "parallel"
 ---@return orrery.seed.DependencyManagement
 function orrery.mkDependencyManagement(arguments) end
 
