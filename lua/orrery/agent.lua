@@ -13,6 +13,7 @@ local process_driver = require "orrery.supervisor.process"
 local reload = require "orrery.reload"
 local registrar_of = require "orrery.registrar"
 local secret = require "orrery.secret"
+local strategy_of = require "orrery.strategy"
 local supervisor = require "orrery.supervisor"
 
 local file, log, process, task = core.file, core.log, core.process, core.task
@@ -176,6 +177,8 @@ local function open(agent, stack)
   agent.discovery, err = open_discovery(agent, stack)
   if not agent.discovery then return nil, err, 4 end
   agent.supervisor.discovery = agent.discovery
+  agent.supervisor.strategy, err = strategy_of.open(stack, agent.supervisor, agent.discovery)
+  if err then return nil, err, 3 end
   agent.server, err = api.open(stack.dirs.run .. "/api.sock")
   if not agent.server then
     return nil, ("the agent's API cannot be opened: %s"):format(err), 1
@@ -215,6 +218,12 @@ local function live(agent, options)
   agent.on_signal = options.on_signal or agent.on_signal
   agent.tasks = { watch_signals(agent), watch_guard(agent),
     task.spawn(live_files.run, agent.keeper) }
+  if agent.supervisor.strategy then
+    table.insert(agent.tasks, task.spawn(strategy_of.watch, agent.supervisor.strategy,
+      function(reason, failed)
+        events.add(agent.log, { type = "strategy", reason = reason, failed = failed })
+      end))
+  end
   if options.on_event then table.insert(agent.tasks, follow_events(agent, options.on_event)) end
   if options.on_open then options.on_open(agent) end
   local running = task.spawn(supervisor.run, agent.supervisor)

@@ -136,7 +136,7 @@ end
 
 local function bounded(kind, path, value)
   -- These wait, so they run in a task, which has its bounds.
-  if kind == "check" or kind == "backend" then return value end
+  if kind == "check" or kind == "backend" or kind == "strategy" then return value end
   local options = options_of(kind)
   if type(value) == "function" then return sandbox.bound(options, path, value) end
   if type(value) ~= "table" then return value end

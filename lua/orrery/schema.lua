@@ -403,12 +403,18 @@ for _, backend in ipairs(M.backends) do
   end
 end
 
+-- Built in; any other is a file of strategies/.
+M.strategies = { "hub-spoke", "leader-follower", "peer-to-peer", "mesh" }
+
 M.coordination = node("object", "who decides", {
   default = {},
   later = later("hub hubFailover"),
   fields = {
-    strategy = enum({ "hub-spoke", "leader-follower", "peer-to-peer", "mesh" },
-      "how the nodes learn of each other", { default = "hub-spoke" }),
+    strategy = text("how the nodes learn of each other: " .. table.concat(M.strategies, ", ") ..
+      ", or a file of strategies/", { default = "hub-spoke", pattern = "^[%w_./-]+$",
+        says = "the name of a strategy, or a path" }),
+    options = node("map", "what a strategy of strategies/ is told", { keys = ANY_NAME,
+      of = node("any", "a value") }),
     enableHealthChecks = flag("false keeps the order and waits for nothing but running",
       { default = true }),
     dependencyTimeout = seconds("the default of every service's own", { above = 0, default = 60 }),

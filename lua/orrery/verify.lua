@@ -9,6 +9,7 @@ local plugin = require "orrery.plugin"
 local restart = require "orrery.supervisor.restart"
 local schema = require "orrery.schema"
 local secret = require "orrery.secret"
+local strategy_of = require "orrery.strategy"
 local suggest = require "orrery.suggest"
 local validate = require "orrery.validate"
 
@@ -535,6 +536,7 @@ function M.stack(ctx, stack)
   check_ports(ctx, stack)
   check_cycles(ctx, stack)
   discovery_options.verify(stack, ctx, add)
+  strategy_of.verify(stack, ctx, add)
 end
 
 return M

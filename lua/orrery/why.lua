@@ -125,12 +125,17 @@ local function remedy(wait)
     wait.service)
 end
 
-function says.waiting(v)
+function says.waiting(v, i)
   local parts, names = {}, {}
   for _, wait in ipairs(v.waits) do
     if wait.holds then
       parts[#parts + 1], names[#names + 1] = needs_text(wait), remedy(wait)
     end
+  end
+  if #names == 0 and i.gate_why and i.gate_why:find("^strategy ") then
+    v.text = "waits for the coordination strategy: " .. i.gate_why:gsub("^strategy ", "")
+    v.unblock = "it is asked again by itself"
+    return
   end
   if #names == 0 then
     v.text = "is about to start"
@@ -141,7 +146,7 @@ function says.waiting(v)
 end
 
 function says.blocked(v, i)
-  says.waiting(v)
+  says.waiting(v, i)
   v.text = v.text .. ("; longer than it should (%g s)"):format(i.budget)
 end
 

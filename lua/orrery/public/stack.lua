@@ -16,7 +16,14 @@ local Stack = {}
 Stack.__index = Stack
 Stack.__name = "orrery.stack"
 
-local function invalid(problems) return nil, problem_of.line(problems), "invalid", problems end
+--- All in one line; a script's with its file and line.
+local function invalid(problems)
+  local parts = {}
+  for i, problem in ipairs(problems) do
+    parts[i] = problem.line and problem_of.list { problem } or problem_of.text(problem)
+  end
+  return nil, table.concat(parts, "; "), "invalid", problems
+end
 
 -- ---- arguments ----
 

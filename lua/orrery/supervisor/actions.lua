@@ -3,6 +3,7 @@
 local core = require "orrery.core"
 local files = require "orrery.supervisor.files"
 local health = require "orrery.supervisor.health"
+local permit = require "orrery.supervisor.permit"
 local ready = require "orrery.supervisor.ready"
 local reload = require "orrery.supervisor.reload"
 local restart = require "orrery.supervisor.restart"
@@ -14,12 +15,14 @@ local actions = {}
 
 function actions.wait(_, i)
   reload.succeed(i)
+  permit.forget(i)
   i.waiting_since = core.time.monotonic()
   i.exit, i.start_error, i.spawned, i.again, i.failed_live, i.live = nil, nil, nil, nil, nil, nil
   i.failed_why = nil
 end
 
 function actions.start(sup, i)
+  permit.forget(i)
   i.generation = i.generation + 1
   i.exit, i.start_error, i.spawned, i.again = nil, nil, nil, nil
   writer.set_flag(sup, i, "foreign", nil)

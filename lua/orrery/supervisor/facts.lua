@@ -3,6 +3,7 @@
 local core = require "orrery.core"
 local files = require "orrery.supervisor.files"
 local health = require "orrery.supervisor.health"
+local permit = require "orrery.supervisor.permit"
 local writer = require "orrery.supervisor.writer"
 
 local facts = {}
@@ -42,6 +43,9 @@ function facts.exited(sup, i, fact)
   if fact.outputs then publish(sup, i, fact.outputs) end
   writer.set_health(sup, i, "unknown", fact.message)
 end
+
+--- The strategy said whether it may start.
+function facts.permit(_, i, fact) permit.take(i, fact) end
 
 --- It says itself that it is ready.
 function facts.ready(sup, i, fact)

@@ -13,6 +13,7 @@ local groups = require "orrery.supervisor.groups"
 local health = require "orrery.supervisor.health"
 local instances_of = require "orrery.supervisor.instances"
 local machine = require "orrery.supervisor.machine"
+local permit = require "orrery.supervisor.permit"
 local reload = require "orrery.supervisor.reload"
 local restart = require "orrery.supervisor.restart"
 local writer = require "orrery.supervisor.writer"
@@ -142,7 +143,7 @@ end
 local function due_at(i)
   if i.state == "backoff" then return i.next_start end
   if i.state == "waiting" or i.state == "blocked" then
-    return i.next_budget and i.waiting_since + i.next_budget
+    return permit.due(i, i.next_budget and i.waiting_since + i.next_budget)
   end
   if not lives(i) then return nil end
   local budget = i.state == "starting" and i.budget or nil
@@ -160,6 +161,7 @@ end
 local function step(sup, i)
   local now = core.time.monotonic()
   local world = world_of(sup, i, now)
+  permit.look(sup, i, world.gate, now)
   excuse(sup, i, world.gate)
   files.restart_due(i, world)
   local transition = machine.step(i, world)
@@ -244,6 +246,7 @@ function M.run(sup)
   groups.update(sup)
   local ok, fault = xpcall(run, debug.traceback, sup)
   groups.close(sup)
+  permit.close(sup)
   refuse_rest(sup)
   if ok then return true end
   if not tostring(fault):find("^cancelled") then
