@@ -12,23 +12,23 @@ me=peers
 peers=$PWD/build/peers
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# The release, a program to look for, and the packages.
+# The release, a program to look for, and the packages; what else these need comes along.
 peer() {
   case $1 in
     consul) echo bullseye consul consul ;;
     etcd34) echo bookworm etcd etcd-server etcd-client ;;
     etcd35) echo trixie etcd etcd-server etcd-client ;;
     # Of this release, but installed they would bring daemons.
-    bind) echo bookworm named bind9 bind9-libs ;;
-    knot) echo bookworm knotd knot libknot13 libzscanner4 libdnssec9 liburcu8 libxdp1 libbpf1 ;;
+    bind) echo bookworm named bind9 ;;
+    knot) echo bookworm knotd knot ;;
     # Programs that the shipped templates are for.
     caddy) echo bookworm caddy caddy ;;
-    haproxy) echo bookworm haproxy haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1 ;;
+    haproxy) echo bookworm haproxy haproxy ;;
     nginx) echo bookworm nginx nginx ;;
     prometheus) echo bookworm promtool prometheus ;;
-    pgbouncer) echo bookworm pgbouncer pgbouncer libevent-2.1-7 ;;
-    redis) echo bookworm redis-server redis-server redis-tools liblzf1 libjemalloc2 libatomic1 ;;
-    dnsmasq) echo bookworm dnsmasq dnsmasq-base libnetfilter-conntrack3 libnftables1 libnfnetlink0 libnftnl11 ;;
+    pgbouncer) echo bookworm pgbouncer pgbouncer ;;
+    redis) echo bookworm redis-server redis-server redis-tools ;;
+    dnsmasq) echo bookworm dnsmasq dnsmasq-base ;;
     *) say "no such peer: $1"; exit 2 ;;
   esac
 }
@@ -87,16 +87,35 @@ read_lists() {
     -o APT::Update::Post-Invoke-Success::=
 }
 
-fetch_from() { # NAME FOLDER MIRROR RELEASE PACKAGE...
-  name=$1 folder=$2 mirror=$3 release=$4
-  shift 4
-  configure "$folder" "$mirror" "$release"
-  with_progress "$name: reading the lists of $release at $mirror" read_lists "$folder" || return 1
-  (cd "$folder" && with_progress "$name: downloading $*" private_apt "$folder" apt-get download "$@")
+# The lists of a release, read once a day: from the first mirror that has them.
+lists_of() { # RELEASE
+  apt=$peers/.apt/$1
+  [ -z "$(find "$apt/read" -mtime -1 2>/dev/null)" ] || return 0
+  for mirror in $(mirrors); do
+    rm -rf "$apt"
+    configure "$apt" "$mirror" "$1"
+    with_progress "reading the lists of $1 at $mirror" read_lists "$apt" && touch "$apt/read" && return 0
+  done
+  return 1
 }
 
+# With the packages come the libraries that they need and this machine lacks.
+download() { # NAME FOLDER RELEASE PACKAGE...
+  name=$1 folder=$2 apt=$peers/.apt/$3
+  shift 3
+  mkdir -p "$folder/partial"
+  with_progress "$name: downloading $*" private_apt "$apt" apt-get install -y --download-only --reinstall \
+    --no-install-recommends -o Debug::NoLocking=1 -o Dir::State::status=/var/lib/dpkg/status \
+    -o Dir::Cache::archives="$folder" "$@"
+}
+
+# The C library of the machine stays: a program cannot have another one than its loader.
 unpack() { # FOLDER
+  rm -f "$1"/libc6_*.deb "$1"/libc-bin_*.deb "$1"/libgcc-s1_*.deb "$1"/libstdc++6_*.deb
   for file in "$1"/*.deb; do dpkg -x "$file" "$1/root" || return 1; done
+  for libraries in "$1"/root/lib/*-linux-gnu; do
+    [ ! -d "$libraries" ] || cp -a "$libraries" "$1/root/usr/lib/"
+  done
   for file in "$1"/root/usr/bin/* "$1"/root/usr/sbin/*; do
     missing=$(LD_LIBRARY_PATH=$(echo "$1"/root/usr/lib/*-linux-gnu) ldd "$file" 2>/dev/null |
       awk '/not found/ { print $1 }')
@@ -110,18 +129,18 @@ fetch() { # NAME RELEASE PROGRAM PACKAGE...
   ! has "$peers/$name" "$program" || return 0
   [ -r $keyring ] || { say "$keyring is missing: install debian-archive-keyring"; return 1; }
   folder=$peers/.$name.$$
-  for mirror in $(mirrors); do
-    rm -rf "$folder"
-    fetch_from "$name" "$folder" "$mirror" "$release" "$@" && unpack "$folder" && break
-  done
+  lists_of "$release" && download "$name" "$folder" "$release" "$@" && unpack "$folder"
   if has "$folder/root" "$program"; then
-    mv -T "$folder/root" "$peers/$name" 2>/dev/null # fails if another run was faster
+    mv -T "$folder/root" "$peers/$name"
     say "$name is in $peers/$name"
   fi
   rm -rf "$folder"
   has "$peers/$name" "$program"
 }
 
+mkdir -p "$peers"
+exec 9>"$peers/.lock"
+flock 9 # two runs would read and unpack the same
 failed=0
 for wanted; do
   set -- $(peer "$wanted")
