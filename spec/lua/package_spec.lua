@@ -94,7 +94,7 @@ describe("package", function()
     assert.equal("failed", code)
     assert.matches("installing broken with npm ended with exit code 3", message, 1, true)
     assert.matches("no room", message, 1, true)
-    assert.same({ "installing broken with npm ..." }, lines)
+    assert.equal("installing broken with npm ...", lines[1]) -- on a busy machine there are more
     assert.same({ ".lock" }, file.list(stack.dirs.packages .. "/broken"))
   end)
 
