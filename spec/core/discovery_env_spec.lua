@@ -1,29 +1,12 @@
 local support = require "support"
 local orrery = require "orrery"
 local discovery, file, task, time = orrery.discovery, orrery.file, orrery.task, orrery.time
+local fails, record, ids = support.fails, support.record, support.ids
 
 local PREFIX = "ATPROTO_SERVICE_"
 
 local function open(path, prefix)
   return assert(discovery.open("env", { envFile = path, envPrefix = prefix }))
-end
-
-local function record(fields)
-  local made = { service = "pds", node = "edge", address = "127.0.0.1", port = 3000 }
-  for key, value in pairs(fields or {}) do made[key] = value end
-  return made
-end
-
-local function fails(code, pattern, value, message, got)
-  assert.is_nil(value)
-  assert.matches(pattern, message)
-  assert.equal(code, got)
-end
-
-local function ids(records)
-  local list = {}
-  for i, found in ipairs(assert(records)) do list[i] = found.id end
-  return list
 end
 
 --- What a shell that sources the file has in its environment: {name = value}.

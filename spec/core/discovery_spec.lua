@@ -2,6 +2,7 @@ local support = require "support"
 local orrery = require "orrery"
 local discovery, file, json, task, time =
   orrery.discovery, orrery.file, orrery.json, orrery.task, orrery.time
+local fails, record, ids = support.fails, support.record, support.ids
 
 local root = file.stat("/proc/self").uid == 0
 
@@ -10,24 +11,6 @@ local function open(dir) return assert(discovery.open("file", { filePath = dir }
 -- What a lua5.4 of another user needs to load the engine under test.
 local child_env = { LUA_PATH = os.getenv "LUA_PATH", LUA_CPATH = os.getenv "LUA_CPATH",
   LD_PRELOAD = os.getenv "LD_PRELOAD", ASAN_OPTIONS = os.getenv "ASAN_OPTIONS" }
-
-local function record(fields)
-  local made = { service = "pds", node = "edge", address = "127.0.0.1", port = 3000 }
-  for key, value in pairs(fields or {}) do made[key] = value end
-  return made
-end
-
-local function ids(records)
-  local list = {}
-  for i, found in ipairs(assert(records)) do list[i] = found.id end
-  return list
-end
-
-local function fails(code, pattern, value, message, got)
-  assert.is_nil(value)
-  assert.matches(pattern, message)
-  assert.equal(code, got)
-end
 
 local function sh(command)
   local pipe <close> = assert(io.popen(command .. " 2>&1"))

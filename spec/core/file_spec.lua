@@ -1,6 +1,7 @@
 local support = require "support"
 local orrery = require "orrery"
 local file, task, time = orrery.file, orrery.task, orrery.time
+local fails = support.fails
 
 local root = file.stat("/proc/self").uid == 0
 
@@ -10,12 +11,6 @@ local function sh(command)
 end
 
 local function mode_of(path) return ("%04o"):format(file.stat(path, { follow = false }).mode) end
-
-local function fails(code, pattern, value, message, got)
-  assert.is_nil(value)
-  assert.matches(pattern, message)
-  assert.equal(code, got)
-end
 
 --- Runs `body(dir)` with a small file system mounted on dir.
 local function with_small_disk(body)

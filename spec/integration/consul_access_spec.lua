@@ -3,15 +3,10 @@ local support = require "support"
 local consul = require "support.consul"
 local core = require "orrery.core"
 local task = core.task
+local fails = support.fails
 
 local RECORD = { service = "web", node = "edge", address = "127.0.0.1", port = 3000 }
 local UNKNOWN = "22222222-1111-1111-1111-111111111111"
-
-local function fails(code, pattern, value, message, got)
-  assert.is_nil(value)
-  assert.matches(pattern, message)
-  assert.equal(code, got)
-end
 
 local missing = select(2, consul.program())
 

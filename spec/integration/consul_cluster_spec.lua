@@ -3,20 +3,9 @@ local support = require "support"
 local consul = require "support.consul"
 local core = require "orrery.core"
 local task, time = core.task, core.time
+local fails, ids = support.fails, support.ids
 
 local RECORD = { service = "web", node = "edge", address = "127.0.0.1", port = 3000 }
-
-local function fails(code, pattern, value, message, got)
-  assert.is_nil(value)
-  assert.matches(pattern, message)
-  assert.equal(code, got)
-end
-
-local function ids(records)
-  local list = {}
-  for i, found in ipairs(assert(records)) do list[i] = found.id end
-  return list
-end
 
 local function test(name, body)
   local missing = select(2, consul.program())

@@ -3,24 +3,7 @@ local support = require "support"
 local consul = require "support.consul"
 local core = require "orrery.core"
 local task, time = core.task, core.time
-
-local function record(fields)
-  local made = { service = "pds", node = "edge", address = "127.0.0.1", port = 3000 }
-  for key, value in pairs(fields or {}) do made[key] = value end
-  return made
-end
-
-local function ids(records)
-  local list = {}
-  for i, found in ipairs(assert(records)) do list[i] = found.id end
-  return list
-end
-
-local function fails(code, pattern, value, message, got)
-  assert.is_nil(value)
-  assert.matches(pattern, message)
-  assert.equal(code, got)
-end
+local fails, record, ids = support.fails, support.record, support.ids
 
 describe("the consul backend", function()
   local missing = select(2, consul.program())

@@ -5,12 +5,7 @@ local dnsmasq = require "support.dnsmasq"
 local servers = require "support.servers"
 
 local discovery, file, task, time = core.discovery, core.file, core.task, core.time
-
-local function fails(code, pattern, value, message, got)
-  assert.is_nil(value)
-  assert.matches(pattern, message)
-  assert.equal(code, got)
-end
+local fails = support.fails
 
 local function record(fields)
   local made = { service = "pds", id = "pds@edge", address = "127.0.0.1", port = 3000 }

@@ -4,24 +4,13 @@ local dnsd = require "support.dnsd"
 
 local discovery, file, json, task, time =
   core.discovery, core.file, core.json, core.task, core.time
-
-local function fails(code, pattern, value, message, got)
-  assert.is_nil(value)
-  assert.matches(pattern, message)
-  assert.equal(code, got)
-end
+local fails, ids = support.fails, support.ids
 
 local function record(fields)
   local made = { service = "pds", id = "pds@edge", node = "edge", address = "127.0.0.1",
     port = 3000 }
   for key, value in pairs(fields or {}) do made[key] = value end
   return made
-end
-
-local function ids(records)
-  local list = {}
-  for i, found in ipairs(assert(records)) do list[i] = found.id end
-  return list
 end
 
 -- A folder that outlives the test that makes it.

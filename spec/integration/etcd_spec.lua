@@ -4,26 +4,11 @@ local core = require "orrery.core"
 local etcd = require "support.etcd"
 
 local discovery, json, task, time = core.discovery, core.json, core.task, core.time
+local fails, record = support.fails, support.record
 
 local PREFIX = "/atproto/services/"
 
-local function record(fields)
-  local made = { service = "pds", node = "edge", address = "127.0.0.1", port = 3000 }
-  for key, value in pairs(fields or {}) do made[key] = value end
-  return made
-end
-
-local function ids(records)
-  local list = {}
-  for i, found in ipairs(assert(records)) do list[i] = found.id end
-  return table.concat(list, " ")
-end
-
-local function fails(code, pattern, value, message, got)
-  assert.is_nil(value)
-  assert.matches(pattern, message)
-  assert.equal(code, got)
-end
+local function ids(found) return table.concat(support.ids(found), " ") end
 
 local function open(cluster, options)
   options = options or {}

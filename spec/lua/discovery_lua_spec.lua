@@ -5,12 +5,7 @@ local servers = require "support.servers"
 local support = require "support"
 
 local task, time = core.task, core.time
-
-local function record(fields)
-  local made = { service = "pds", node = "edge", address = "127.0.0.1", port = 3000 }
-  for key, value in pairs(fields or {}) do made[key] = value end
-  return made
-end
+local record = support.record
 
 --- Opens the backend whose file has this text; `how` and further keys as discovery.open() has them.
 local function with_text(dir, text, keys, how)

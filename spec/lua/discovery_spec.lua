@@ -4,12 +4,7 @@ local discovery = require "orrery.discovery"
 local options_of = require "orrery.discovery.options"
 local schema = require "orrery.schema"
 local support = require "support"
-
-local function record(fields)
-  local made = { service = "pds", node = "edge", address = "127.0.0.1", port = 3000 }
-  for key, value in pairs(fields or {}) do made[key] = value end
-  return made
-end
+local record = support.record
 
 describe("the keys of discovery", function()
   it("are those that the engine's backends read", function()

@@ -6,14 +6,9 @@ local servers = require "support.servers"
 local support = require "support"
 
 local json, task, time = core.json, core.task, core.time
+local record = support.record
 
 local KEYSTORE = support.root .. "/spec/support/backends/keystore.lua"
-
-local function record(fields)
-  local made = { service = "pds", node = "edge", address = "127.0.0.1", port = 3000 }
-  for key, value in pairs(fields or {}) do made[key] = value end
-  return made
-end
 
 --- A discovery over the key store at `port`; `more` are further keys.
 local function over(port, more, how)

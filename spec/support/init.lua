@@ -3,6 +3,7 @@
 local busted = require "busted"
 local core = require "orrery.core"
 local lfs = require "lfs"
+local luassert = require "luassert"
 local procfs = require "support.procfs"
 
 local M = {}
@@ -50,6 +51,28 @@ function M.write(path, text)
   local file <close> = assert(io.open(path, "wb"))
   assert(file:write(text))
   return path
+end
+
+--- What a call gave must be nil, a message that matches `pattern`, and this code.
+---   support.fails("not_found", "no such file", file.read "missing")
+function M.fails(code, pattern, value, message, got)
+  luassert.is_nil(value)
+  luassert.matches(pattern, message)
+  luassert.equal(code, got)
+end
+
+--- A record of discovery: pds@edge at 127.0.0.1:3000, but for `fields`.
+function M.record(fields)
+  local made = { service = "pds", node = "edge", address = "127.0.0.1", port = 3000 }
+  for key, value in pairs(fields or {}) do made[key] = value end
+  return made
+end
+
+--- The ids of what a lookup answered, in its order.
+function M.ids(records)
+  local list = {}
+  for i, found in ipairs(assert(records)) do list[i] = found.id end
+  return list
 end
 
 -- ---- waiting ----
