@@ -129,12 +129,18 @@ local function declared_secret(self, name, declared)
   return secret_value(self, name, secret.new(spec))
 end
 
+-- Whether there is a service: one of the stack, or, where there is no stack, one that is found.
+local function is_there(self, name)
+  if self.stack.services[name] then return true end
+  return self.stack.alone and #(self.lookup(name) or {}) > 0
+end
+
 -- The service that a variable of type service stands for: a view, or false if there is none.
 local function service_variable(self, name, declared)
   local target = (self.service.settings or {})[name]
   if target == false then return false end
   if target == nil then target = declared.default or name end
-  if self.stack.services[target] then return self:service_view(target) end
+  if is_there(self, target) then return self:service_view(target) end
   if declared.required then return failure(variables.missing(name)) end
   if (self.service.settings or {})[name] ~= nil then
     return failure(("there is no service '%s', which settings.%s names%s"):format(tostring(target),
@@ -305,7 +311,7 @@ function scope:undeclared(name)
   if declaration(self, name) or has_own(self, name) or roots[name] then return nil end
   if (self.service.settings or {})[name] ~= nil then return nil end
   return ("'%s' is not declared%s%s"):format(name, suggest.hint(name, all_names(self)),
-    self.stack.alone and ("; give it with --var %s=VALUE"):format(name) or "")
+    self.stack.alone and self.stack.alone:format(name) or "")
 end
 
 --- The value of a name | nil, {message, pending}. Each is worked out once.

@@ -2,20 +2,19 @@
 --
 -- The template is rendered as the one file of a made-up service, so that all that is true of a
 -- stack's files (checks, backups, guards, quiet) is true of it.
+local alone = require "orrery.render.alone"
 local backend = require "orrery.cli.backend"
+local changes = require "orrery.render.changes"
 local core = require "orrery.core"
 local formats = require "orrery.formats"
 local given = require "orrery.scope.given"
-local guard = require "orrery.render.guard"
 local output = require "orrery.render.output"
-local render = require "orrery.render"
 local rendering = require "orrery.cli.rendering"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
 
 local M = {}
 
-local NAME = "(template)" -- no service that is discovered can have this name
 local RELOAD_TIMEOUT = 30
 local NEW_MODE = 420 -- 0644
 
@@ -73,17 +72,6 @@ local function config_of(options, source, out, problems)
     check = check and { "sh", "-c", check } or nil, reload = "none" }
 end
 
---- A stack of nothing but the template.
-local function stack_of(plan, vars, key, config)
-  local dir = assert(core.file.realpath("."))
-  local folders = { config = dir, data = dir, logs = dir }
-  local service = { name = NAME, type = "process", settings = vars, variables = {}, user = "root",
-    config = { [key] = config }, dependencies = {}, tags = {}, meta = {}, ports = {},
-    address = "127.0.0.1", scheme = "http", instances = { NAME }, dirs = folders }
-  return { name = NAME, domain = "localhost", dir = dir, node = plan.node, nodes = {},
-    settings = {}, services = { [NAME] = service }, alone = true, dirs = {} }
-end
-
 --- What discovery knows. That it could not be asked is noted in job.failed.
 local function lookup_in(job)
   return function(name)
@@ -118,15 +106,10 @@ end
 --- Renders once: the file | nil, message, pending.
 local function render_once(job)
   job.failed = nil
-  local files, problems, uses = render.files(job.stack, NAME, { lookup = lookup_in(job),
-    dirs = job.stack.services[NAME].dirs, chosen = job.chosen })
-  if files then job.uses = files[1].uses elseif uses then job.uses = uses end
-  if not files then
-    return nil, text_of(problems, job.source), render.is_pending(problems)
-  end
-  local why = guard.reason(files[1], job.listed)
-  if why then return nil, why, true end
-  return files[1]
+  local files, message, code, uses = alone.render(job.stack, { lookup = lookup_in(job),
+    chosen = job.chosen }, job.listed, function(problems) return text_of(problems, job.source) end)
+  job.uses = files and files[1].uses or uses or job.uses
+  return files and files[1], message, code == "pending"
 end
 
 local function reload(job)
@@ -143,7 +126,7 @@ end
 
 --- Takes over a rendering: prints it, or writes it and reloads. nil, message if it cannot.
 local function put(job, file)
-  job.listed = file.listed
+  job.listed = { [file.path] = file.listed }
   if not job.out then
     if file.text ~= job.shown then ui.write(file.text) end
     job.shown = file.text
@@ -167,43 +150,16 @@ local function tell(job, message)
   job.told = message
 end
 
-local function follow(job, queue)
-  for name in pairs(job.uses or {}) do
-    if job.discovery and not job.followed[name] then
-      local watch = job.discovery:watch(name)
-      job.followed[name] = core.task.spawn(function()
-        local code
-        repeat
-          code = select(3, watch:next())
-          queue:push(name)
-        until code == "closed"
-      end)
-    end
-  end
-end
-
---- Waits for a change, and then for quiet.
-local function wait_for_change(job, queue)
-  queue:pop()
-  local first = core.time.monotonic()
-  local last = first
-  while true do
-    local left = require("orrery.live").due_at(first, last, job.wait) - core.time.monotonic()
-    if left <= 0 or not queue:pop(left) then return end
-    last = core.time.monotonic()
-  end
-end
-
 --- Renders at every change, until somebody ends it. What fails changes nothing, and is told once.
 local function watch(job)
-  local queue = core.task.queue()
+  local changed = changes.new(job.discovery)
   while true do
     local file, message = render_once(job)
     job.wait = file and file.wait or job.wait
     if file then message = select(2, put(job, file)) end
     tell(job, message)
-    follow(job, queue)
-    wait_for_change(job, queue)
+    changes.follow(changed, job.uses)
+    changes.next(changed, job.wait)
   end
 end
 
@@ -277,9 +233,10 @@ local function new_job(ctx, source)
   local vars = variables_of(options, problems)
   backend.refuse(problems)
   local key = out or absolute(source:match("[^/]*$"):gsub("%.tmpl$", ""))
-  local job = { stack = stack_of(plan, vars, key, config), out = out, reload = options.reload,
-    plan = plan, source = config.source, as_json = options.json, chosen = {}, followed = {},
-    wait = { 0.1, 1 } }
+  local stack = alone.stack({ [key] = config }, { settings = vars, node = plan.node,
+    remedy = "; give it with --var %s=VALUE" })
+  local job = { stack = stack, out = out, reload = options.reload, plan = plan,
+    source = config.source, as_json = options.json, chosen = {}, wait = { 0.1, 1 } }
   job.discovery = open_discovery(ctx, job)
   return job
 end

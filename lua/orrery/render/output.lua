@@ -17,8 +17,9 @@ local function current(path)
     gid = stat.gid }
 end
 
-local function owned_by(user, uid)
-  local found = core.process.lookup_user(user)
+--- `owner` is "user" or "user:group".
+local function owned_by(owner, uid)
+  local found = core.process.lookup_user(owner:match("^[^:]*"))
   return found ~= nil and found.uid == uid
 end
 

@@ -24,6 +24,9 @@ local function as_literal(value)
   return copy
 end
 
+--- Settings whose strings stand for themselves.
+M.literal = as_literal
+
 local function path_of(text)
   local path = {}
   for part in (text .. "."):gmatch("(.-)%.") do
