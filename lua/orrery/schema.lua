@@ -180,6 +180,7 @@ M.variable = node("object", "a variable of a service or of one file", {
     type = enum({ "string", "number", "boolean", "array", "object", "service" }, "its type",
       { default = "string" }),
     doc = text("what it is for"),
+    description = text("the same"),
     required = flag("it has no default and must be set"),
     default = node("any", "its value when settings have none"),
     enum = list(node("any", "a value"), "the values it may have"),

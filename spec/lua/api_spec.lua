@@ -112,6 +112,12 @@ local function runtime_classes()
     ["stack.Stack"] = methods_of(getmetatable(stack)),
     ["stack.Service"] = methods_of(getmetatable(stack:service("pds"))),
     ["secret.Store"] = methods_of(getmetatable(orrery.secret.open("/nowhere"))),
+    ["seed_templates.ConfigTemplate"] = methods_of(getmetatable(
+      orrery.mkConfigTemplate { name = "x", template = "{}" })),
+    ["seed_templates.ConfigurationTemplating"] = methods_of(getmetatable(
+      orrery.mkConfigurationTemplating { services = {} })),
+    ["seed_templates.LoadBalancer"] = methods_of(getmetatable(
+      orrery.generateLoadBalancerConfig({}, {}))),
   }
 end
 
