@@ -112,6 +112,45 @@ local function config_of(template, user)
     mode = MODE, owner = user, reload = "none" }
 end
 
+--- What is wrong with a variable, by its sentence.
+local function of_variables(problems)
+  local found = {}
+  for _, problem in ipairs(problems) do
+    local kind = problem.path:match("^services%.%(template%)%.(%a+)")
+    if kind == "settings" or kind == "variables" then
+      found[#found + 1] = problem.message
+    end
+  end
+  return found
+end
+
+local function is_told(message, told)
+  for _, sentence in ipairs(told) do if message:find(sentence, 1, true) then return true end end
+  return false
+end
+
+local function plainly(text, from, to)
+  local at, stop = text:find(from, 1, true)
+  return at and text:sub(1, at - 1) .. to .. text:sub(stop + 1) or text
+end
+
+--- The problems as text: variables first, each once, then those of the templates. The made-up
+--- service is not named; a text that is its own template is called `label`.
+local function said(problems, label)
+  local told = of_variables(problems)
+  local lines = { table.unpack(told) }
+  for _, problem in ipairs(problems) do
+    if not is_told(problem.message, told) then
+      local is_text = problem.file and problem.path:find("%]$")
+      local place = problem.path .. (is_text and ".template" or "")
+      local named = plainly(problem.message, place, label)
+      lines[#lines + 1] = named ~= problem.message and named or problem.line and problem.message
+        or label .. ": " .. problem.message
+    end
+  end
+  return problem_of.list({ { message = table.concat(lines, "\n") } })
+end
+
 --- Renders one file: as render.files() gives it | nil, message, code, uses. `job` is {path,
 --- template, variables, lookup, user, listed, chosen}.
 function M.render(job)
@@ -120,7 +159,7 @@ function M.render(job)
     { variables = template.variables, settings = given.literal(job.variables or {}),
       dir = job.dir })
   local files, message, code, uses = alone.render(stack, { lookup = job.lookup,
-    chosen = job.chosen, label = template.name }, job.listed)
+    chosen = job.chosen }, job.listed, function(problems) return said(problems, template.name) end)
   return files and files[1], message, code, uses
 end
 

@@ -122,7 +122,8 @@ describe("the seed's example, from what Consul knows", function()
     text, message, code = orrery.processTemplateWithDiscovery(other,
       { hostname = "x" }, discovery)
     assert.same({ "nil", "pending" }, { tostring(text), code })
-    assert.equal("pds:1:20: the url of 'nobody' is not known yet\n  A=${service.nobody.url}\n"
+    assert.equal("pds:1:20: the url of 'nobody' is not known yet: no instance of it is "
+      .. "registered\n  A=${service.nobody.url}\n"
       .. "                     ^", message)
   end))
 

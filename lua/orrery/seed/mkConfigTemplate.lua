@@ -1,7 +1,10 @@
 --- mkConfigTemplate -- a template with the declarations of its variables. Documented in
 --- lua/meta/seed_templates.lua.
+local alone = require "orrery.render.alone"
 local core = require "orrery.core"
 local formats = require "orrery.formats"
+local given = require "orrery.scope.given"
+local scope = require "orrery.scope"
 local templating = require "orrery.templating"
 
 local KNOWN = { name = true, description = true, template = true, variables = true,
@@ -18,11 +21,10 @@ end
 
 --- The problems of variables do not need the services that the text names.
 function class:validateVariables(variables)
-  local scope = require("orrery.scope").new { service = "template", stack = require(
-    "orrery.render.alone").stack({}, { variables = self.variables,
-    settings = require("orrery.scope.given").literal(variables or {}) }) }
+  local stack = alone.stack({}, { variables = self.variables,
+    settings = given.literal(variables or {}) })
   local errors = core.json.array {}
-  for i, problem in ipairs(scope:check()) do errors[i] = problem.message end
+  for i, problem in ipairs(scope.new({ service = alone.NAME, stack = stack }):check()) do errors[i] = problem.message end
   return { valid = #errors == 0, errors = errors }
 end
 
