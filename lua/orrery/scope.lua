@@ -242,13 +242,16 @@ local function known_service(self, name)
   return self.stack.alone or #records > 0 or (self.service.dependencies or {})[name] ~= nil
 end
 
+local ELSEWHERE = "; one that only discovery knows is named in `dependencies`, with discover = true"
+
 local function unknown_service(self, name, message)
   if message then
     return failure(("nothing is known of service '%s' yet: %s"):format(tostring(name), message),
       true)
   end
-  return failure(("there is no service '%s' in this stack%s"):format(tostring(name),
-    suggest.hint(tostring(name), suggest.names(self.stack.services))))
+  local hint = suggest.hint(tostring(name), suggest.names(self.stack.services))
+  if hint == "" then hint = ELSEWHERE end
+  return failure(("there is no service '%s' in this stack%s"):format(tostring(name), hint))
 end
 
 function roots.service(self)

@@ -107,8 +107,9 @@ describe("a template alone", function()
     local code, out, err = orrery("--backend", "consul", "--consul-address", "127.0.0.1:" .. port)
     assert.equal("", out)
     assert.equal(4, code)
-    assert.equal(("orrery: Cannot query discovery backend consul at 127.0.0.1:%d: connection refused"
-      .. "; is it running there? Give its address with --consul-address\n"):format(port), err)
+    assert.equal(("orrery: Cannot query discovery backend consul at 127.0.0.1:%d: connection "
+      .. "refused; is it running there? Give its address with --consul-address\n"):format(port),
+      err)
   end)
 
   it("is written when it differs, and the reload command is run once", function()

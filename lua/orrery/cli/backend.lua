@@ -150,6 +150,16 @@ local function wants_stack(ctx, given, problems)
   return named ~= "" or next(given) == nil and #problems == 0
 end
 
+--- Where no stack was named and none is here, one need not be meant.
+local function stack_of(ctx)
+  local stack, problems = session.try_stack(ctx)
+  if stack then return stack end
+  if session.target(ctx) ~= "." or not require("orrery.problem").line(problems)
+    :find("holds no stack", 1, true) then session.refuse(ctx, problems) end
+  session.fail(session.INVALID, "there is no stack in %s: name one with -f, or a discovery backend "
+    .. "with --backend (%s)", core.file.realpath("."), table.concat(schema.backends, ", "))
+end
+
 local function laid_over(below, given)
   local result = {}
   for key, value in pairs(below) do result[key] = value end
@@ -162,7 +172,7 @@ end
 -- meant.
 function M.read(ctx, problems, alone)
   local given = read_flags(ctx, problems)
-  local stack = not alone and wants_stack(ctx, given, problems) and session.stack(ctx) or nil
+  local stack = not alone and wants_stack(ctx, given, problems) and stack_of(ctx) or nil
   local discovery = laid_over(stack and stack.discovery or { backend = FIELDS.backend.default },
     given)
   local dir = stack and stack.dir or core.file.realpath(".")

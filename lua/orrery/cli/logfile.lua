@@ -167,4 +167,14 @@ function M.exists(stack, id)
   return file.stat(M.path(stack, id)) ~= nil
 end
 
+--- nil, message if there is a log file that we may not read.
+function M.may_read(stack, id)
+  local path = M.path(stack, id)
+  local handle, message = io.open(path, "rb")
+  if handle then return handle:close() end
+  local stat, _, code = file.stat(path)
+  if not stat and code ~= "denied" then return true end
+  return nil, "cannot read " .. message
+end
+
 return M

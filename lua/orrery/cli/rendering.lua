@@ -16,8 +16,11 @@ local function render(stack, seen, i, secrets)
   local context = view.context(stack, seen, i, secrets)
   local files, problems = require("orrery.render").files(stack, i.service.name, context)
   if files then return files end
-  session.fail(session.INVALID, "the files of service '%s' cannot be rendered:\n%s",
-    i.service.name, require("orrery.problem").list(view.tidy(problems)))
+  local pending = require("orrery.render").is_pending(problems)
+  if pending and seen.discovery.fail then seen.discovery.fail() end
+  session.fail(pending and session.UNHEALTHY or session.INVALID,
+    "the files of service '%s' cannot be rendered:\n%s", i.service.name,
+    require("orrery.problem").list(view.tidy(problems)))
 end
 
 local function names_to_render(stack, wanted)

@@ -2,23 +2,36 @@ local doctor = require "orrery.doctor"
 local problem = require "orrery.problem"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
+local view = require "orrery.cli.view"
 
 local MARKS = { ok = "ok", warn = "warn", fail = "FAIL" }
 local COLOURS = { ok = "green", warn = "yellow", fail = "red" }
+
+local function invalid(ctx, problems)
+  return { subject = "stack", state = "fail", message = ("%s is invalid: %s"):format(
+    session.target(ctx), problem.line(problems):match("[^\n]*")),
+    help = "`orrery validate` lists all that is wrong with it" }
+end
+
+--- Whether its graph and its templates hold, too.
+local function of_whole(ctx, stack)
+  local checked, problems = view.checked(ctx)
+  if checked then return { subject = "stack", state = "ok", message = stack.name } end
+  return invalid(ctx, problems)
+end
 
 --- The findings about the stack; one that cannot be loaded is a finding.
 local function of_stack(ctx)
   local stack, problems = session.try_stack(ctx)
   if stack then
     local found = doctor.stack(stack)
-    table.insert(found, 1, { subject = "stack", state = "ok", message = stack.name })
+    table.insert(found, 1, of_whole(ctx, stack))
     return found
   end
   if session.target(ctx) == "." and problem.line(problems):find("holds no stack", 1, true) then
     return { { subject = "stack", state = "ok", message = "none here; name one with -f" } }
   end
-  return { { subject = "stack", state = "fail", message = session.target(ctx) .. " is invalid: "
-    .. problem.line(problems), help = "`orrery validate` lists all that is wrong with it" } }
+  return { invalid(ctx, problems) }
 end
 
 local function print(found)

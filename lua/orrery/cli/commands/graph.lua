@@ -1,3 +1,4 @@
+local args = require "orrery.cli.args"
 local core = require "orrery.core"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
@@ -125,6 +126,14 @@ local function print_file(options)
   ui.write(lines)
 end
 
+local FORMS = { "svg", "dot", "mermaid", "json" }
+
+local function check_form(options)
+  local given = {}
+  for _, form in ipairs(FORMS) do if options[form] then given[#given + 1] = "--" .. form end end
+  if #given > 1 then args.misuse("give one of %s", table.concat(given, ", ")) end
+end
+
 return {
   name = "graph",
   group = "prepare",
@@ -142,6 +151,7 @@ return {
     "2    wrong usage", "3    the stack or FILE is invalid, or has a cycle"},
   example = "orrery -f simple-pds graph --svg > graph.svg",
   run = function(ctx)
+    check_form(ctx.options)
     if ctx.options.edges then return print_file(ctx.options) end
     local stack = session.stack(ctx)
     local graph = require("orrery.edges").spec(stack, true)

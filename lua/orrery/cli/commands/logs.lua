@@ -61,6 +61,15 @@ local function note_missing(stack, ids)
   ui.note("there are no logs yet (looked in %s)", stack.dirs.logs)
 end
 
+local function refuse_hidden(stack, ids)
+  for _, id in ipairs(ids) do
+    local ok, message = logfile.may_read(stack, id)
+    if not ok then
+      session.fail(session.UNHEALTHY, "%s; run this as a user who may read it", message)
+    end
+  end
+end
+
 return {
   name = "logs",
   group = "look",
@@ -80,6 +89,7 @@ return {
     local stack = session.stack(ctx)
     local ids = instances(stack, session.services(ctx, stack))
     local print_line = printer(ctx, ids)
+    refuse_hidden(stack, ids)
     note_missing(stack, ids)
     if ctx.options.follow then
       core.file.mkdir(stack.dirs.logs)

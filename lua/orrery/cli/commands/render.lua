@@ -28,7 +28,8 @@ end
 local function refuse_missing(ctx)
   local path = ctx.args[1]
   if not path or ctx.options.file or has_stack() then return end
-  local stat = core.file.stat(path)
+  local stat, message, code = core.file.stat(path)
+  if not stat and code ~= "not_found" then args.misuse("%s", message) end
   args.misuse("%q %s, and there is no stack here: give a template's path, or a stack with -f", path,
     stat and "is no file" or "does not exist")
 end
@@ -71,11 +72,14 @@ end
 
 --- The backend is opened once a template asks for a service of another stack.
 local function lazy_discovery(ctx)
-  local discovery
-  return { known = function(_, name)
-    discovery = discovery or backend.open(ctx)
-    return discovery:known(name)
-  end }
+  local lazy, discovery, plan = {}, nil, nil
+  function lazy.known(_, name)
+    if not discovery then discovery, plan = backend.open(ctx) end
+    local records, message, code = discovery:known(name)
+    if not records then lazy.fail = function() backend.fail(plan, message, code) end end
+    return records, message
+  end
+  return lazy
 end
 
 local function render_stack(ctx)
@@ -93,7 +97,24 @@ local function render_stack(ctx)
 end
 
 local ALONE = "A template alone"
-local ALONE_ONLY = { "var-file", "watch", "reload", "check-command", "wait", "mode", "owner" }
+
+-- The options that a stack's files have no use for, and what they have in its place.
+local ALONE_ONLY = {
+  { "var-file", "a service has `settings`" },
+  { "watch", "the agent (`orrery up`) renders a stack's files again by itself" },
+}
+for _, pair in ipairs { { "reload" }, { "check-command", "check" }, { "format" }, { "wait" },
+  { "min-instances", "minInstances" }, { "max-drop", "maxDrop" }, { "backups" }, { "mode" },
+  { "owner" } } do
+  ALONE_ONLY[#ALONE_ONLY + 1] = { pair[1], ("a stack's file has `%s` in its config")
+    :format(pair[2] or pair[1]) }
+end
+
+local function refuse_alone(options)
+  for _, pair in ipairs(ALONE_ONLY) do
+    if options[pair[1]] then args.misuse("--%s is for a template alone; %s", pair[1], pair[2]) end
+  end
+end
 
 return {
   name = "render",
@@ -138,10 +159,7 @@ return {
   run = function(ctx)
     if is_template(ctx) then return require("orrery.cli.standalone").run(ctx, ctx.args[1]) end
     refuse_missing(ctx)
-    for _, name in ipairs(ALONE_ONLY) do
-      if ctx.options[name] then args.misuse("--%s is for a template alone; a stack's file has "
-        .. "`%s` in its config", name, name) end
-    end
+    refuse_alone(ctx.options)
     return render_stack(ctx)
   end,
 }

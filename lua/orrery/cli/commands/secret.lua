@@ -10,6 +10,14 @@ local MAX_BYTES = 1024 * 1024
 
 local function store_of(stack) return secret.open(stack.dirs.state .. "/secrets") end
 
+--- That a secret was never made can only be told by who may look for it.
+local function refuse_hidden(stack)
+  local folder = stack.dirs.state .. "/secrets"
+  local _, message, code = core.file.list(folder)
+  if code ~= "denied" then return end
+  session.fail(session.UNHEALTHY, "%s; run this as the user whose secrets they are", message)
+end
+
 local function state_of(store, item)
   if item.source ~= "generate" then return nil end
   local kept, since = store:kept(item.name)
@@ -17,6 +25,7 @@ local function state_of(store, item)
 end
 
 local function list(ctx, stack)
+  refuse_hidden(stack)
   local store, shown = store_of(stack), {}
   for i, item in ipairs(secret_list.of(stack)) do
     local kept, since = state_of(store, item)
