@@ -1,7 +1,7 @@
 ---@meta
 error("a meta file cannot be required")
 
----The engine: `require "orrery"` has the namespaces described in the files beside this one, and
+---The engine: `require "orrery"` has the namespaces described here, each in a file of lua/meta, and
 ---what follows; each is loaded when it is first used. It is the same in `orrery script`, in the
 ---REPL and in a stock lua5.4, which finds what `make install` laid out under /usr/local by itself,
 ---and elsewhere after `eval "$(orrery version --paths)"`.

@@ -2,8 +2,8 @@
 -- reads it, and so do `schema`, `config` and the documentation.
 --
 -- A node: {type, doc} and, by type,
---   string   enum, later (values a later version will know), pattern + says, secret (may be one),
---            private (is one, however it is written)
+--   string   enum, later (values a later version will know), pattern + says, known (values among
+--            others), secret (may be one), private (is one, however it is written)
 --   number, integer, seconds   min, max, above (exclusive)
 --   boolean, any, mode (octal text -> integer), signal, function (in Lua stacks)
 --   list     of
@@ -90,7 +90,8 @@ M.check = node("object", "a health check", {
     enable = ENABLE,
     name = text("the check's name, in a list of checks"),
     strategy = text("how it is done: " .. table.concat(M.check_strategies, ", ") ..
-      ", or a file of checks/", { pattern = "^[%w_./-]+$", says = "the name of a strategy" }),
+      ", or a file of checks/", { pattern = "^[%w_./-]+$", says = "the name of a strategy",
+        known = M.check_strategies }),
     run = FUNCTION,
     options = node("map", "what a check of checks/ is told", { keys = ANY_NAME,
       of = node("any", "a value") }),
@@ -351,7 +352,7 @@ M.discovery = node("object", "where instances are registered and looked up", {
   fields = {
     backend = text("the kind of backend: " .. table.concat(M.backends, ", ") ..
       ", or a file of backends/", { default = "file", pattern = PATH_OR_NAME.pattern,
-        says = PATH_OR_NAME.says }),
+        says = PATH_OR_NAME.says, known = M.backends }),
     fallback = list(text("a backend", PATH_OR_NAME),
       "backends that are registered with too, and answer while those before them cannot"),
     options = node("map", "what a backend of backends/ is told", { keys = ANY_NAME,

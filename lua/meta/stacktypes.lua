@@ -1,0 +1,264 @@
+---@meta
+error("a meta file cannot be required")
+
+---What a stack file, a profile and a type hold: `make docs` writes this file from the schema
+---(lua/orrery/schema.lua). With it an editor completes and checks a stack that says what it is.
+---
+---    ---@type orrery.Stack
+---    local stack = { services = { web = { port = 8080, healthEndpoint = "/" } } }
+---    return stack
+
+---Everything that one deployment runs.
+---@class orrery.Stack
+---@field coordination? orrery.Coordination who decides
+---@field discovery? orrery.Discovery where instances are registered and looked up
+---@field domain? string the public name (default localhost)
+---@field name? string names the stack's folders
+---@field nodes? table<string, orrery.Stack.Node> the machines
+---@field profile? string the base it builds on: a name or a path; "custom" is empty
+---@field services? table<string, orrery.Service> the services by name
+---@field settings? table<string, any> values for ${stack.settings.x}
+---@field stateDir? string the folder of everything Orrery writes for this stack
+
+---Who decides.
+---@class orrery.Coordination
+---@field dependencyTimeout? number the default of every service's own (above 0; default 60)
+---@field enableHealthChecks? boolean false keeps the order and waits for nothing but running (default true)
+---@field strategy? "hub-spoke"|"leader-follower"|"peer-to-peer"|"mesh" how the nodes learn of each other (default hub-spoke)
+
+---Where instances are registered and looked up.
+---@class orrery.Discovery
+---@field backend? "consul"|"etcd"|"dns"|"file"|"env"|string the kind of backend: consul, etcd, dns, file, env, or a file of backends/ (default file)
+---@field consulAddress? string|string[] consul: host:port or URL of an agent or server, or several (default 127.0.0.1:8500)
+---@field consulCaFile? string consul: the authority that signed the servers' certificates
+---@field consulCertFile? string consul: our certificate
+---@field consulDatacenter? string consul: the datacenter (the agent's own)
+---@field consulEnableTLS? boolean consul: HTTPS
+---@field consulKeyFile? string consul: its key
+---@field consulServerName? string consul: the name in the servers' certificate
+---@field consulStale? boolean consul: let any server answer, not only the leader
+---@field consulToken? string|orrery.Secret consul: the ACL token
+---@field consulTokenFile? string consul: the file of the ACL token
+---@field dnsDomain? string dns: the zone of the records (default atproto.local)
+---@field dnsKeyFile? string dns: the TSIG key, in a file as BIND and Knot have it
+---@field dnsResolver? string|string[] dns: host:port of who is asked (default 127.0.0.1:53)
+---@field dnsServer? string dns: host:port of who takes updates (the resolver)
+---@field dnsTtl? number dns: how long an answer may be kept (at least 1; default 5)
+---@field dnsUpdate? boolean dns: register by updates (if there is a key)
+---@field envFile? string env: the file that is exported to and read from (of a stack: services.env in its state folder)
+---@field envPrefix? string env: how the variables' names begin (default ATPROTO_SERVICE_)
+---@field etcdCaFile? string etcd: the authority that signed the members' certificates
+---@field etcdCertFile? string etcd: our certificate
+---@field etcdEnableTLS? boolean etcd: HTTPS
+---@field etcdEndpoints? string|string[] etcd: host:port or URL of each member (default ["127.0.0.1:2379"])
+---@field etcdKeyFile? string etcd: its key
+---@field etcdKeyPrefix? string etcd: where the records are (default /atproto/services)
+---@field etcdPassword? string|orrery.Secret etcd: the user's password
+---@field etcdPasswordFile? string etcd: the file of the password
+---@field etcdServerName? string etcd: the name in the members' certificate
+---@field etcdUser? string etcd: the user
+---@field fallback? string[] backends that are registered with too, and answer while those before them cannot
+---@field filePath? string file: the folder
+---@field healthCheckInterval? number between two looks at a backend that cannot tell of changes (at least 1; default 30)
+---@field options? table<string, any> what a backend of backends/ is told
+---@field registrationTtl? number a record that is not renewed in time is gone (at least 1; default 60)
+
+---A machine.
+---@class orrery.Stack.Node
+---@field address? string where other nodes reach it
+
+---A named part of the stack.
+---@class orrery.Service
+---@field address? string the address others reach it at
+---@field bind? string the address it listens on (its node's address, else 127.0.0.1)
+---@field config? table<string, orrery.Config> files rendered for it
+---@field cwd? string the folder it runs in (its data folder)
+---@field dependencies? table<string, orrery.Dependency>|(string|orrery.Dependency)[] what it needs
+---@field dependencyTimeout? number to wait for dependencies before it counts as blocked (above 0)
+---@field did? string its DID
+---@field embedded? boolean part of another service: no process of its own (default false)
+---@field enable? boolean false removes it
+---@field env? table<string, string|number|boolean|orrery.Secret> environment variables
+---@field envFile? string a file of NAME=value lines, in the configuration folder unless absolute
+---@field exec? string[] a program and its arguments
+---@field external? boolean runs elsewhere; only looked at (default false)
+---@field group? string the group it runs as
+---@field healthCheck? orrery.Check a health check
+---@field healthChecks? table<string, orrery.Check>|(string|orrery.Check)[] health checks by name
+---@field healthEndpoint? string the path of an http health check
+---@field hooks? orrery.Service.Hooks commands around its life
+---@field hostname? string the name it is known by
+---@field limits? table<string, integer> resource limits: nofile, core ...
+---@field logs? orrery.Service.Logs its log file
+---@field meta? table<string, string|number|boolean> fields of its record
+---@field onDependencyFailure? "keep"|"restart"|"stop" what happens when a required dependency goes down (default keep)
+---@field oneshot? boolean runs once; its success counts as healthy (default false)
+---@field package? orrery.Service.Package what is installed for it
+---@field port? integer|"auto" the port it listens on
+---@field ports? table<string, integer> further ports by name
+---@field publicUrl? string where the world reaches it
+---@field readyWhen? "check"|"notify"|"started"|string its check, READY=1 by sd_notify, that it runs, or a plain text in a line of its output
+---@field replicas? integer copies on a node; copy i gets port + i (from 1 to 100; default 1)
+---@field restart? orrery.Service.Restart what happens when it ends
+---@field scheme? string the scheme of its url (default http)
+---@field settings? table<string, any> values of its variables
+---@field stop? orrery.Service.Stop how it is stopped
+---@field tags? string[] tags of its record
+---@field type? string what the service is: a file of types/
+---@field umask? string octal text, such as "027"
+---@field url? string|orrery.Secret where others reach it
+---@field user? string the user it runs as
+---@field variables? table<string, orrery.Variable> declarations
+
+---A file that is rendered for a service.
+---@class orrery.Config
+---@field backups? integer how many earlier files are kept beside it, as .bak, .bak.2 ... (1; from 0 to 100)
+---@field check? string[] a program and its arguments
+---@field data? any a table that the format writes
+---@field enable? boolean false removes it
+---@field format? string the file's format: text, or a file of formats/ (by the file's ending)
+---@field maxDrop? number the most of the instances it lists that may go at once: a number, or below 1 a share (above 0, at most 10000)
+---@field minInstances? integer it waits for so many of each service whose instances it lists (from 0 to 10000)
+---@field mode? string permissions as octal text, such as "0640"
+---@field owner? string the file's user
+---@field reload? "restart"|"none"|orrery.Config.Reload how a changed file is taken up
+---@field source? string the template's file: a name found as a template, or a path
+---@field template? string the text of the template
+---@field variables? table<string, orrery.Variable> declarations
+---@field wait? number|number[] seconds of quiet after a change before it is written again, and the most after the first one ({0.1, 1}); 0: at once
+
+---An edge of the graph.
+---@class orrery.Dependency
+---@field discover? boolean it is a group that discovery knows, in this stack or elsewhere
+---@field enable? boolean false removes it
+---@field healthCheck? orrery.Check a health check
+---@field min? integer discover: passing instances that it takes (1; from 1 to 1000)
+---@field name? string the service depended on
+---@field tag? string discover: that an instance must carry to count
+---@field timeout? number overrides dependencyTimeout for this one (above 0)
+---@field type? "required"|"optional"|"soft"|"circular" what the dependency means (default required)
+
+---A health check.
+---@class orrery.Check
+---@field backoff? "exponential"|"linear"|"constant" spaces the tries until the first pass (default exponential)
+---@field body? string|orrery.Secret http: the request's body
+---@field command? string|string[] a program and its arguments, or a line for the shell
+---@field contains? string file: a text it contains
+---@field cwd? string command: its folder
+---@field enable? boolean false removes it
+---@field endpoint? string http: the path and query
+---@field env? table<string, string|number|boolean|orrery.Secret> command: its environment
+---@field expect? string tcp: bytes to wait for
+---@field expectBody? string http: a text that the body contains
+---@field expectJson? table<string, any> http: JSON pointer = value
+---@field expectedExit? integer command: the exit code that passes (0; from 0 to 255)
+---@field expectedState? orrery.UnitState|orrery.UnitState[] systemd: the state, or several, that it may be in (active)
+---@field expectedStatus? integer|string|(integer|string)[] http: what counts as healthy (200)
+---@field fall? integer failures in a row that make it fail (from 1 to 1000; default 3)
+---@field followRedirects? boolean http: follow them
+---@field headers? table<string, string|orrery.Secret> http: request headers
+---@field host? string the host, if it is not the service's address
+---@field interval? number between the starts of two tries (at least 0.01; default 10)
+---@field maxAge? number file: since it was last written (above 0)
+---@field maxBytes? integer http: the longest answer, in bytes (from 1 to 67108864)
+---@field method? "GET"|"HEAD"|"POST"|"PUT"|"OPTIONS" http: the method
+---@field minFree? integer file: free bytes on its file system
+---@field minSize? integer file: its size in bytes
+---@field name? string the check's name, in a list of checks
+---@field options? table<string, any> what a check of checks/ is told
+---@field path? string file: the file or folder that must exist
+---@field port? integer|string the port, if it is not the service's
+---@field retries? integer the same as fall (from 1 to 1000)
+---@field reuse? boolean http: keep the connection open between tries
+---@field rise? integer passes in a row that make it pass (from 1 to 1000; default 1)
+---@field role? "ready"|"live"|"report" ready gates dependents, live restarts, report only reports
+---@field run? orrery.CheckFunction a function of a Lua stack
+---@field scheme? "http"|"https" http: the scheme
+---@field send? string tcp: bytes to send first
+---@field startPeriod? number after the start, in which failures do not count (dependencyTimeout)
+---@field strategy? "http"|"tcp"|"command"|"file"|"systemd"|string how it is done: http, tcp, command, file, systemd, or a file of checks/
+---@field timeout? number bounds one try (above 0; default 30)
+---@field tls? orrery.Check.Tls http, tcp: how TLS is done; a tcp check shakes hands first
+---@field unit? string systemd: the unit; .service unless it says what it is
+---@field url? string|orrery.Secret http: the whole URL
+---@field user? string command: as this user; file: who must be able to write
+---@field writable? boolean file: the folder can be written to
+
+---Commands around its life.
+---@class orrery.Service.Hooks
+---@field afterStart? string[]|orrery.HookFunction|orrery.Hook a command or a function around its life
+---@field afterStop? string[]|orrery.HookFunction|orrery.Hook a command or a function around its life
+---@field beforeStart? string[]|orrery.HookFunction|orrery.Hook a command or a function around its life
+---@field beforeStop? string[]|orrery.HookFunction|orrery.Hook a command or a function around its life
+---@field onHealthy? string[]|orrery.HookFunction|orrery.Hook a command or a function around its life
+---@field onUnhealthy? string[]|orrery.HookFunction|orrery.Hook a command or a function around its life
+---@field timeout? number that a hook may take (60; above 0)
+
+---Its log file.
+---@class orrery.Service.Logs
+---@field keep? integer old files kept (from 0 to 1000)
+---@field maxBytes? integer rotated at this size (from 4096 to 1099511627776)
+
+---What is installed for it.
+---@class orrery.Service.Package
+---@field npm? string the package's name
+---@field version? string its version
+
+---What happens when it ends.
+---@class orrery.Service.Restart
+---@field backoff? number[] the first and the longest pause, in seconds (default [0.5,60])
+---@field forceExit? integer|string|orrery.EndSignal|(integer|string|orrery.EndSignal)[] starts it again, whatever the policy
+---@field max? integer restarts within the window before it counts as failed (from 0 to 10000; default 10)
+---@field policy? "always"|"on-failure"|"never" when it is started again (always; on-failure for a oneshot)
+---@field preventExit? integer|string|orrery.EndSignal|(integer|string|orrery.EndSignal)[] never starts it again, whatever the policy
+---@field successExit? integer|string|orrery.EndSignal|(integer|string|orrery.EndSignal)[] counts as success, as 0 does
+---@field window? number the window of max (above 0; default 600)
+
+---How it is stopped.
+---@class orrery.Service.Stop
+---@field command? string[] a program and its arguments
+---@field signal? orrery.Signal the signal (default TERM)
+---@field timeout? number until it is killed (above 0; default 10)
+
+---A variable of a service or of one file.
+---@class orrery.Variable
+---@field default? any its value when settings have none
+---@field doc? string what it is for
+---@field enum? any[] the values it may have
+---@field generate? string how a secret is made: hex:N, base64:N or k256
+---@field max? number the greatest number, or length
+---@field min? number the least number, or length
+---@field pattern? string a regular expression that a whole string must match
+---@field properties? table<string, orrery.Variable> the fields of an object
+---@field required? boolean it has no default and must be set
+---@field rotate? boolean false: never replace it, others depend on the value
+---@field secret? boolean never shown; files with it are 0600
+---@field type? orrery.VariableType its type (default string)
+
+---How a changed file is taken up.
+---@class orrery.Config.Reload
+---@field command? string[] a program and its arguments
+---@field restart? boolean restart the service
+---@field signal? orrery.Signal a signal
+
+---http, tcp: how TLS is done; a tcp check shakes hands first.
+---@class orrery.Check.Tls
+---@field ca? string a path the agent reads
+---@field cert? string a path the agent reads
+---@field key? string a path the agent reads
+---@field serverName? string the name in the certificate
+---@field verify? boolean false trusts any certificate
+
+---A hook with its own deadline.
+---@class orrery.Hook
+---@field command? string[] a program and its arguments
+---@field run? orrery.HookFunction a function of a Lua stack
+---@field timeout? number that it may take (above 0)
+
+---@alias orrery.UnitState "active"|"reloading"|"inactive"|"failed"|"activating"|"deactivating"|"maintenance"
+
+---@alias orrery.EndSignal "HUP"|"INT"|"QUIT"|"ILL"|"TRAP"|"ABRT"|"BUS"|"FPE"|"KILL"|"USR1"|"SEGV"|"USR2"|"PIPE"|"ALRM"|"TERM"|"XCPU"|"XFSZ"|"SYS"
+
+---@alias orrery.Signal "TERM"|"INT"|"QUIT"|"HUP"|"KILL"|"USR1"|"USR2"
+
+---@alias orrery.VariableType "string"|"number"|"boolean"|"array"|"object"|"service"
