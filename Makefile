@@ -2,7 +2,7 @@
 PREFIX = /usr/local
 CMAKE_FLAGS =
 
-.PHONY: help up build test check static bench fuzz install clean deps deps-run deps-test deps-bench peers build-asan
+.PHONY: help up build test check static bench fuzz docs install clean deps deps-run deps-test deps-bench peers build-asan
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -27,7 +27,11 @@ bench: deps-run deps-test peers deps-bench build ## measure speed and weight, be
 fuzz: ## feed random text to the readers for FUZZ_TIME seconds each (needs clang)
 	@spec/fuzz/run.sh
 
-install: deps build ## install into PREFIX (/usr/local)
+docs: build ## write the manual into build/docs: one HTML page and man pages
+	@build/orrery script lua/orrery/docs/write.lua build/docs meta
+	@echo "build/docs/orrery.html, and man pages: man -l build/docs/man/man1/orrery.1"
+
+install: deps build docs ## install into PREFIX (/usr/local)
 	@cmake -S . -B build -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
 	@cmake --build build
 	cmake --install build

@@ -15,12 +15,12 @@ M.global_options = {
   {name = "version", summary = "show the version", hidden = true},
 }
 
-local GROUPS = {
+M.groups = {
   {"run", "Run a stack"}, {"look", "Look at what runs"},
   {"prepare", "Prepare and understand"}, {"lua", "Work in Lua"}, {"other", "Other"},
 }
 
-local EXIT_CODES = {
+M.exit_codes = {
   "0    done, or all is well",
   "1    something is unhealthy or failed",
   "2    wrong usage",
@@ -72,7 +72,8 @@ local function add_options(lines, title, options, section)
   end
 end
 
-local function sections(options)
+--- The titles of those options that stand under one.
+function M.sections(options)
   local names, seen = {}, {}
   for _, option in ipairs(options) do
     local name = option.section
@@ -92,7 +93,8 @@ local function add_group(lines, title, commands)
   end
 end
 
-local function by_group()
+--- {<group> = {command, ...}}
+function M.by_group()
   local groups = {}
   for _, name in ipairs(catalogue.names()) do
     local command = catalogue.get(name)
@@ -104,19 +106,20 @@ end
 
 --- The command list.
 function M.overview()
-  local groups = by_group()
+  local groups = M.by_group()
   local lines = {
     "Orrery runs the services of an ATproto deployment, wired together and kept healthy.", "",
     "usage: orrery [-f STACK] COMMAND [ARGUMENTS]",
   }
-  for _, group in ipairs(GROUPS) do add_group(lines, group[2], groups[group[1]]) end
+  for _, group in ipairs(M.groups) do add_group(lines, group[2], groups[group[1]]) end
   add_options(lines, "Global options", M.global_options)
   lines[#lines + 1] = ""
   lines[#lines + 1] = "`orrery help COMMAND` tells more about one command."
   ui.out("%s", table.concat(lines, "\n"))
 end
 
-local function usage(command)
+--- One line: how a command is called.
+function M.usage(command)
   local words = {"usage: orrery [-f STACK] " .. command.name}
   if command.options and #command.options > 0 then words[#words + 1] = "[OPTIONS]" end
   words[#words + 1] = command.arguments
@@ -126,16 +129,16 @@ end
 --- One command's page.
 function M.command(command)
   local summary = command.summary:gsub("^%l", string.upper) .. "."
-  local lines = {usage(command), "", wrap(summary .. " " .. (command.details or ""), 0)}
+  local lines = {M.usage(command), "", wrap(summary .. " " .. (command.details or ""), 0)}
   if command.options and #command.options > 0 then
     add_options(lines, "Options", command.options)
-    for _, name in ipairs(sections(command.options)) do
+    for _, name in ipairs(M.sections(command.options)) do
       add_options(lines, name, command.options, name)
     end
   end
   add_options(lines, "Global options", M.global_options)
   lines[#lines + 1] = "\n" .. ui.paint("bold", "Exit codes")
-  for _, line in ipairs(command.exits or EXIT_CODES) do lines[#lines + 1] = "  " .. line end
+  for _, line in ipairs(command.exits or M.exit_codes) do lines[#lines + 1] = "  " .. line end
   lines[#lines + 1] = "\n" .. ui.paint("bold", "Example")
   lines[#lines + 1] = "  " .. command.example
   ui.out("%s", table.concat(lines, "\n"))
