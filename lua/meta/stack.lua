@@ -26,8 +26,8 @@ local stack = {}
 ---@field name string
 ---@field file? string
 ---@field dir string its folder, or the current one
----@field config table everything that it says, with its profile, types and defaults (`orrery
----config`)
+---@field config table everything that it says, with its profile, types and defaults, as
+---`orrery config` shows it
 local Stack = {}
 
 ---One service of a stack.
@@ -65,11 +65,20 @@ local Service = {}
 ---@field url? string
 ---@field instances {id: string, pid: integer?, port: integer?, state: string, health: string}[]
 
+---@class orrery.stack.Verdict
+---@field service string
+---@field instance string
+---@field check string its name
+---@field role string "ready", "live" or "report"
+---@field ok boolean
+---@field message string
+---@field latency? number seconds
+
 ---Reads a stack: a file, a folder with one, the name of a profile, or the stack itself as a table
 ---(secrets are `orrery.secret.new{...}` there). Nothing is written or started.
 ---@param target? string|table the current folder unless given
----@param options? {node: string, set: table<string, any>, dir: string} set: `{["services.pds.port"]
----= 3001}`, as --set; dir: of a table, where its relative paths begin
+---@param options? {node?: string, set?: table<string, any>, dir?: string} set: as --set,
+---`{["services.pds.port"] = 3001}`; dir: of a table, where its relative paths begin
 ---@return orrery.stack.Stack?
 ---@return string? message all problems in one line
 ---@return string? code "invalid"
@@ -119,8 +128,7 @@ function Stack:discovery() end
 ---Runs every health check of the services once, side by side.
 ---@async
 ---@param services? string|string[] all unless given
----@return {service: string, instance: string, check: string, role: string, ok: boolean, message:
----string, latency: number?}[]
+---@return orrery.stack.Verdict[]
 function Stack:check(services) end
 
 ---The files of a service as they would be written; secrets are `***`.

@@ -136,11 +136,10 @@ local function declare(block, line, owners)
   for argument in arguments:gmatch("[%w_.]+") do table.insert(block.arguments, argument) end
 end
 
--- One blank before the text belongs to the dashes.
+-- A row of dashes is no annotation; dashes before something else are (`-----> 3` in an example).
 local function comment_of(line)
   local text = line:match("^%-%-%-(.*)$")
-  if not text or text:sub(1, 1) == "-" then return nil end
-  return text
+  return text and not text:find("^%-+$") and text or nil
 end
 
 -- Files write "---Text" or "--- Text": the blank that all lines of a block have goes.
@@ -183,6 +182,7 @@ function M.examples(block)
     elseif code then code[#code + 1] = line
     elseif line:find("^```lua%s*$") then code, first = {}, block.at[i] + 1 end
   end
+  if code then error(("line %d: the example that begins here has no end"):format(first), 0) end
   return found
 end
 
