@@ -20,7 +20,7 @@ local function add(page, block) table.insert(page.blocks, block) end
 
 --- A name as an anchor: "orrery.task.spawn()" as "orrery.task.spawn".
 function M.id(prefix, name)
-  return prefix .. name:gsub("[^%w._:-]+", "-"):gsub("^%-+", ""):gsub("%-+$", "")
+  return prefix .. name:gsub("[^%w._:-]+", "-"):gsub("%-+$", "")
 end
 
 function methods:heading(level, id, title, more)
