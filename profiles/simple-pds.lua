@@ -1,5 +1,7 @@
 --- simple-pds -- one PDS with everything it needs. Where the domain is local it has a PLC
 -- directory of its own and touches no network; elsewhere it joins the public one.
+---@param stack orrery.StackFacts
+---@return orrery.Stack
 return function(stack)
   local own = stack.isLocal
 

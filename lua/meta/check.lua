@@ -5,6 +5,11 @@ error("a meta file cannot be required")
 ---
 --- A verdict's message says why: `GET http://127.0.0.1:3000/xrpc/_health: connection refused`,
 --- `... answered 503, expected 200`, `exit code 2: no such database`. All times are seconds.
+---
+--- ```lua
+--- local verdict = orrery.check.run { strategy = "file", path = "/etc/no-such-file" }
+--- print(verdict.ok, verdict.message) --> false ...no-such-file...
+--- ```
 ---@class orrery.check
 local check = {}
 

@@ -4,6 +4,14 @@ error("a meta file cannot be required")
 --- Where instances are registered and looked up. Each verb is one shot; the loops that renew and
 --- watch are in lua/orrery/discovery.lua. Not every backend has locks, or keys and values: see
 --- `capabilities`.
+---
+--- ```lua
+--- local backend <close> = assert(orrery.discovery.open("file", { filePath = "records" }))
+--- assert(backend:register({ service = "pds", address = "10.0.0.1", port = 3000 }, 60))
+--- for _, record in ipairs(assert(backend:lookup "pds")) do
+---   print(record.service, record.address, record.port) --> pds 10.0.0.1 3000
+--- end
+--- ```
 ---@class orrery.discovery
 local discovery = {}
 

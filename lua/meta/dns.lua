@@ -3,6 +3,11 @@ error("a meta file cannot be required")
 
 --- Names and addresses. Codes: "not_found" (no such name, or no such record of it), "timeout",
 --- "refused" (no name server answers), "denied" (it refuses the question), "bad_reply", "invalid".
+---
+--- ```lua
+--- print(assert(orrery.dns.resolve "127.0.0.1")[1]) --> 127.0.0.1
+--- print(orrery.dns.resolve "no name") --> nil ...
+--- ```
 ---@class orrery.dns
 local dns = {}
 

@@ -6,6 +6,13 @@ error("a meta file cannot be required")
 ---
 --- A mode is a string of octal digits, "0640" (Lua reads the number 0640 as 640, which is refused).
 --- An owner is "user", "user:group" or numbers; a user alone brings its own group.
+---
+--- ```lua
+--- assert(orrery.file.mkdir "notes")
+--- assert(orrery.file.write("notes/a.txt", "text", { mode = "0600" }))
+--- print(orrery.file.read "notes/a.txt") --> text
+--- print(("%o"):format(assert(orrery.file.stat "notes/a.txt").mode)) --> 600
+--- ```
 ---@class orrery.file
 local file = {}
 
@@ -64,6 +71,7 @@ function file.remove(path) end
 ---@return string? code
 function file.remove_tree(path) end
 
+--- Gives a file or a folder another name, in one step.
 ---@param from string
 ---@param to string replaced if it exists
 ---@return true? ok
@@ -80,6 +88,7 @@ function file.rename(from, to) end
 ---@return string? code
 function file.copy_tree(from, to, options) end
 
+--- The names in a folder.
 ---@param path string a folder
 ---@return string[]? names sorted, without "." and ".."; at most 100000
 ---@return string? message
@@ -94,6 +103,7 @@ function file.list(path) end
 ---@field gid integer
 ---@field mtime number seconds since 1970
 
+--- What the file system says of a path.
 ---@param path string
 ---@param options? {follow?: boolean} follow = false looks at a symbolic link itself
 ---@return orrery.file.stat? stat or nil, message, "not_found" ...
@@ -109,6 +119,7 @@ function file.stat(path, options) end
 ---@return string? code
 function file.space(path) end
 
+--- The real path behind links and "..".
 ---@param path string
 ---@return string? path absolute, without links
 ---@return string? message
@@ -124,6 +135,7 @@ function file.realpath(path) end
 ---@return string? code
 function file.writable(path, user) end
 
+--- Changes a mode.
 ---@param path string
 ---@param mode string|integer
 ---@return true? ok
@@ -179,6 +191,7 @@ function Watch:close() end
 ---@return string? code
 function file.watch(path) end
 
+--- Whether a descriptor (0, 1, 2) is a terminal.
 ---@param fd integer
 ---@return boolean
 function file.isatty(fd) end

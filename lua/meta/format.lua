@@ -6,7 +6,7 @@ error("a meta file cannot be required")
 ---
 ---```lua
 ---print(orrery.format.read("PORT=3000\n", "env").PORT) --> 3000
----io.write(orrery.format.write({ server = { host = "::1" } }, "ini"))
+---print(assert(orrery.format.write({ server = { host = "::1" } }, "ini")))
 -----> [server]
 -----> host = ::1
 ---```

@@ -39,11 +39,13 @@ local graph = {}
 
 --- Puts the nodes in order.
 ---
----     local plan = orrery.graph.solve {
----       nodes = { "database", "pds" },
----       edges = { { from = "pds", to = "database" } },
----     }
----     plan.waves --> { { "database" }, { "pds" } }
+--- ```lua
+--- local plan = assert(orrery.graph.solve {
+---   nodes = { "database", "pds" },
+---   edges = { { from = "pds", to = "database" } },
+--- })
+--- print(plan.order[1], plan.order[2], #plan.waves) --> database pds 2
+--- ```
 ---
 --- Code "cycle": required edges form a cycle; the message reads `Circular dependency detected:
 --- pds -> appview -> pds`. Code "not_found": an edge names what is not in `nodes`. A malformed
@@ -65,7 +67,7 @@ function graph.solve(spec) end
 ---@return string[]? names
 ---@return string? message
 ---@return string? code "not_found": a name that is not in the graph
-function graph.needs(spec, names) end
+function graph.needs(spec, names, types) end
 
 --- The names given and all that need them, over required and circular edges, sorted by name.
 ---
@@ -77,7 +79,7 @@ function graph.needs(spec, names) end
 ---@return string[]? names
 ---@return string? message
 ---@return string? code "not_found": a name that is not in the graph
-function graph.dependents(spec, names) end
+function graph.dependents(spec, names, types) end
 
 ---@class orrery.graph.chain
 ---@field path string[] each waits for the one before; the first needs nothing
@@ -103,11 +105,13 @@ function graph.critical(spec, seconds) end
 
 --- A graph to build and to change call by call, from `spec` or empty.
 ---
----     local g = orrery.graph.new()
----     g:add_node("database")
----     g:add_node("pds")
----     g:add_edge("pds", "database")
----     g:solve().order --> { "database", "pds" }
+--- ```lua
+--- local g = assert(orrery.graph.new())
+--- g:add_node("database")
+--- g:add_node("pds")
+--- assert(g:add_edge("pds", "database"))
+--- print(table.concat(assert(g:solve()).order, " ")) --> database pds
+--- ```
 ---
 ---@param spec? orrery.graph.spec
 ---@return orrery.graph.Graph? graph

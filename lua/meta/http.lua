@@ -110,12 +110,16 @@ function Stream:close() end
 --- Serves HTTP on a Unix socket. Only processes of this user and of root are let in, whatever the
 --- mode (others get 403). A socket file that nobody answers is replaced; "exists" if somebody does.
 ---
----     local server <close> = assert(orrery.http.serve { path = "/run/x/api.sock" })
----     while true do
----       local request = server:accept()
----       if not request then break end
----       request:respond(200, { ["Content-Type"] = "application/json" }, "{}\n")
----     end
+--- ```lua
+--- local server <close> = assert(orrery.http.serve { path = "api.sock" })
+--- orrery.task.spawn(function()
+---   for request in function() return (server:accept()) end do
+---     request:respond(200, { ["Content-Type"] = "text/plain" }, "you asked for " .. request.path)
+---   end
+--- end)
+--- local answer = assert(orrery.http.get("http://x/v1", { unixSocket = "api.sock" }))
+--- print(answer.status, answer.body) --> 200 you asked for /v1
+--- ```
 ---@param options orrery.http.ServeOptions
 ---@return orrery.http.Server? server or nil, message, code
 ---@return string? message

@@ -13,15 +13,23 @@ local log = {}
 ---@param fields? table<string, any> at most 32, written in the order of their names
 function log.debug(message, fields) end
 
----     orrery.log.info("registered", {service = "pds", port = 3000})
+--- What happened.
+---
+--- ```lua
+--- assert(orrery.log.set_file "example.log")
+--- orrery.log.info("registered", { service = "pds", port = 3000 })
+--- print(assert(orrery.file.read "example.log")) --> ... info registered port=3000 service=pds
+--- ```
 ---@param message any
 ---@param fields? table<string, any>
 function log.info(message, fields) end
 
+--- What went wrong and could be borne.
 ---@param message any
 ---@param fields? table<string, any>
 function log.warn(message, fields) end
 
+--- What went wrong and could not.
 ---@param message any
 ---@param fields? table<string, any>
 function log.error(message, fields) end

@@ -30,7 +30,10 @@ function net.can_bind(address, port) end
 
 --- A TCP port that is free now, chosen by the kernel.
 ---
----     local port = orrery.net.free_port()
+--- ```lua
+--- local port = assert(orrery.net.free_port())
+--- print(orrery.net.can_bind("127.0.0.1", port)) --> true
+--- ```
 ---@param address? string an IP address of this machine ("127.0.0.1")
 ---@return integer? port or nil, message, code
 ---@return string? message

@@ -10,8 +10,10 @@ error("a meta file cannot be required")
 ---"not_found", "exists", "invalid", "closed", "failed", "io" ...). Misuse is raised. What is marked
 ---`@async` waits: a task parks, the main thread drives the loop meanwhile.
 ---
----    local orrery = require "orrery"
----    print(orrery.version, orrery.process.hostname())
+---```lua
+---print(orrery.version) --> 0.1.0
+---print(orrery.file.read "no-such-file") --> nil cannot read ... not_found
+---```
 ---@class orrery
 ---@field version string "0.1.0"
 ---@field check orrery.check

@@ -72,7 +72,10 @@ function process.spawn(service) end
 ---Runs a program to its end. At the deadline everything that it started is killed; when it ends by
 ---itself, what it left in the background is killed.
 ---
----    local r = orrery.process.run { shell = "pg_dump app | gzip | wc -c", timeout = 60 }
+---```lua
+---local r = assert(orrery.process.run { shell = "echo one two | wc -w", timeout = 60 })
+---print(r.code, r.stdout) --> 0 2
+---```
 ---@async
 ---@param command orrery.process.Command
 ---@return orrery.process.Result? result nil if it could not be started

@@ -4,8 +4,10 @@ error("a meta file cannot be required")
 ---Scripts that compute and may not wait: profiles, types, filters, templates. They see only the
 ---environment they are given, and are stopped when they use too much time or memory.
 ---
----    local fn = assert(orrery.script.load("return x + 1", "=example", { x = 1 }))
----    print(orrery.script.call(0.1, fn))   --> true  2
+---```lua
+---local fn = assert(orrery.script.load("return x + 1", "=example", { x = 1 }))
+---print(orrery.script.call(0.1, fn)) --> true 2
+---```
 ---@class orrery.script
 local script = {}
 

@@ -16,8 +16,8 @@ local Store = {}
 
 ---Makes a secret, as `secret{...}` of a stack file does: exactly one of file, env, command and
 ---generate ("hex:32", "base64:32", "k256"), which needs a name.
----@param spec {file: string?, env: string?, command: string?, generate: string?, name: string?}
----@return table secret
+---@param spec orrery.SecretSource
+---@return orrery.Secret secret
 function secret.new(spec) end
 
 ---Whether a value is a secret.

@@ -14,7 +14,7 @@ error("a meta file cannot be required")
 ---})
 ---print(table.concat(assert(s:plan()).order, " then ")) --> web then app
 ---assert(s:up())
----print(s:service("app"):status().state) --> running
+---print(assert(s:service("app"):status()).state) --> running
 ---assert(s:down())
 ---```
 ---@class orrery.stack

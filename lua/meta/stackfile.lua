@@ -77,6 +77,9 @@ function env(name, default) end
 ---@field read fun(text: string): any, string?, integer? the value; or nil, what is wrong, its line
 ---@field write fun(value: any): string?, string? the text; or nil and what is wrong
 
+---A function that is a hook of a Lua stack. It fails by error(), or by returning nil and a message.
+---@alias orrery.HookFunction async fun(ctx: orrery.HookContext, instance: orrery.HookInstance): any, string?
+
 ---A function that is a check (`run`): true if it passes, else nil and what is wrong. It waits only
 ---through `ctx`, and is ended at its timeout.
 ---

@@ -9,7 +9,9 @@ local text = {}
 --- In double quotes, with escapes that JSON, YAML and TOML read alike. Beside what must be, what
 --- some reader takes for a line break or does not print is escaped, too.
 ---
----     orrery.text.quote('a "b"\n') --> "a \"b\"\n" in quotes
+--- ```lua
+--- print(orrery.text.quote 'a "b"\n') --> "a \"b\"\n"
+--- ```
 ---@param value string
 ---@return string? quoted or nil, "is not valid UTF-8", "invalid"
 ---@return string? message
@@ -44,14 +46,17 @@ function text.ini(value) end
 ---@return string
 function text.url_encode(value) end
 
+--- Whether a text is UTF-8.
 ---@param value string
 ---@return boolean valid no surrogates, no overlong forms, nothing beyond U+10FFFF
 function text.is_utf8(value) end
 
+--- The SHA-256 of a text.
 ---@param value string
 ---@return string digest 64 lower-case hexadecimal digits
 function text.sha256(value) end
 
+--- A text as base64.
 ---@param value string
 ---@return string base64 with padding
 function text.base64(value) end

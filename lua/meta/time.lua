@@ -3,9 +3,12 @@ error("a meta file cannot be required")
 
 ---Clocks and waiting. Every time is in seconds.
 ---
----    local before = orrery.time.monotonic()
----    orrery.time.sleep(0.5)
----    print(orrery.time.monotonic() - before)
+---```lua
+---local before = orrery.time.monotonic()
+---orrery.time.sleep(0.1)
+---print(orrery.time.monotonic() - before >= 0.1) --> true
+---print(orrery.time.format(0)) --> 1970-01-01T00:00:00.000Z
+---```
 ---@class orrery.time
 local time = {}
 

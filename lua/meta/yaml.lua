@@ -15,7 +15,10 @@ local yaml = {}
 --- 64 bits, a second document, nesting deeper than 64, more than 500000 values (an alias counts
 --- with all it stands for), more than 16 MiB of text.
 ---
----     local stack, problem = orrery.yaml.decode("services:\n  pds: {port: 3000}\n")
+--- ```lua
+--- local stack = assert(orrery.yaml.decode("services:\n  pds: {port: 3000}\n"))
+--- print(stack.services.pds.port) --> 3000
+--- ```
 ---@param text string
 ---@return any value or nil, "line:column: reason", "invalid"
 ---@return string? message

@@ -1,6 +1,7 @@
 -- The manual, lua/meta, has every name of the API, and the API every name of the manual.
 local support = require "support"
 local core = require "orrery.core"
+local meta = require "orrery.docs.meta"
 local orrery = require "orrery"
 
 -- Classes of handles: the metatable's name in the registry, and the class in the manual as
@@ -105,20 +106,29 @@ local function live_classes()
   return names
 end
 
+local tables
+
 -- Objects of the runtime, whose classes are tables of their own.
-local function runtime_classes()
+local function runtime_tables()
+  if tables then return tables end
   local stack = assert(orrery.stack.load("simple-pds"))
-  return {
-    ["stack.Stack"] = methods_of(getmetatable(stack)),
-    ["stack.Service"] = methods_of(getmetatable(stack:service("pds"))),
-    ["secret.Store"] = methods_of(getmetatable(orrery.secret.open("/nowhere"))),
-    ["seed_templates.ConfigTemplate"] = methods_of(getmetatable(
-      orrery.mkConfigTemplate { name = "x", template = "{}" })),
-    ["seed_templates.ConfigurationTemplating"] = methods_of(getmetatable(
-      orrery.mkConfigurationTemplating { services = {} })),
-    ["seed_templates.LoadBalancer"] = methods_of(getmetatable(
-      orrery.generateLoadBalancerConfig({}, {}))),
+  tables = {
+    ["stack.Stack"] = getmetatable(stack),
+    ["stack.Service"] = getmetatable(stack:service("pds")),
+    ["secret.Store"] = getmetatable(orrery.secret.open("/nowhere")),
+    ["seed_templates.ConfigTemplate"] = getmetatable(
+      orrery.mkConfigTemplate { name = "x", template = "{}" }),
+    ["seed_templates.ConfigurationTemplating"] = getmetatable(
+      orrery.mkConfigurationTemplating { services = {} }),
+    ["seed_templates.LoadBalancer"] = getmetatable(orrery.generateLoadBalancerConfig({}, {})),
   }
+  return tables
+end
+
+local function runtime_classes()
+  local classes = {}
+  for name, class in pairs(runtime_tables()) do classes[name] = methods_of(class) end
+  return classes
 end
 
 local function merged(...)
@@ -141,6 +151,75 @@ local function only_in(all, others)
   return names
 end
 
+-- ---- parameters and types ----
+
+local function blocks_of_manual()
+  local all = {}
+  for _, file in ipairs(assert(core.file.list(support.root .. "/lua/meta"))) do
+    for _, block in ipairs(meta.read(support.read(support.root .. "/lua/meta/" .. file))) do
+      block.file = file:match("^(.*)%.lua$")
+      all[#all + 1] = block
+    end
+  end
+  return all
+end
+
+local function functions_of_manual()
+  local list = {}
+  for _, block in ipairs(blocks_of_manual()) do
+    if block.kind == "function" then
+      block.shown = ("lua/meta/%s.lua:%d: %s"):format(block.file, block.line, block.name)
+      list[#list + 1] = block
+    end
+  end
+  return list
+end
+
+-- The types that are described, and those that are named, each with a place.
+local function types_of_manual()
+  local defined, used = {}, {}
+  for _, block in ipairs(blocks_of_manual()) do
+    if block.kind == "class" or block.kind == "alias" then defined[block.name] = true end
+    for _, list in ipairs { block.fields, block.params, block.returns, block.values or {} } do
+      for _, item in ipairs(list) do
+        for name in item.type:gmatch("orrery%.[%w_.]+") do
+          used[name] = ("%s.lua:%d"):format(block.file, block.line)
+        end
+      end
+    end
+    for _, parent in ipairs(block.parents or {}) do used[parent] = block.name end
+  end
+  return defined, used
+end
+
+-- The function of the running program that a block describes, unless it is a method of a handle.
+local function live_function(fn)
+  if fn.method then
+    local class = runtime_tables()[fn.file .. "." .. fn.variable]
+    return class and class[fn.name]
+  end
+  local owner = fn.owner == "orrery" and orrery or orrery[(fn.owner or ""):match("%.(.*)$")]
+  return owner and owner[fn.name]
+end
+
+local function is_required(param)
+  return not param.optional and param.name ~= "..." and param.type ~= "any"
+end
+
+local SAMPLES = { number = 1, integer = 1, boolean = true, ["function"] = function() end }
+
+-- Values for the first `count` parameters; paths lie in the test's folder.
+local function samples(fn, count, dir)
+  local values = {}
+  for i = 1, count do
+    local kind = fn.params[i].type:match("^[%w_]+")
+    if kind == "string" then values[i] = dir .. "/sample"
+    elseif SAMPLES[kind] then values[i] = SAMPLES[kind]
+    else values[i] = {} end
+  end
+  return values
+end
+
 describe("the manual in lua/meta", function()
   local live, manual
 
@@ -155,6 +234,63 @@ describe("the manual in lua/meta", function()
 
   it("has no function or method that does not exist", function()
     assert.same({}, only_in(manual, live))
+  end)
+
+  it("names only types that it describes", function()
+    local defined, used = types_of_manual()
+    local unknown = {}
+    for name, where in pairs(used) do
+      if not defined[name] then unknown[#unknown + 1] = where .. ": " .. name end
+    end
+    assert.same({}, unknown)
+  end)
+
+  it("has the parameters of each function, in their order", function()
+    for _, fn in ipairs(functions_of_manual()) do
+      local names = {}
+      for i, param in ipairs(fn.params) do names[i] = param.name end
+      assert.same(fn.arguments, names, fn.shown)
+    end
+  end)
+
+  it("says in a sentence what each function does", function()
+    for _, fn in ipairs(functions_of_manual()) do
+      assert.is_true(#fn.doc > 0 and fn.doc[1]:find("^%S") ~= nil, fn.shown .. " has no sentence")
+    end
+  end)
+
+  it("counts the parameters of functions written in Lua as they do", function()
+    local counted = 0
+    for _, fn in ipairs(functions_of_manual()) do
+      local value = live_function(fn)
+      local info = value and debug.getinfo(value, "Su")
+      if info and info.what ~= "C" then
+        counted = counted + 1
+        local own = fn.method and 1 or 0
+        local variadic = fn.arguments[#fn.arguments] == "..."
+        assert.equal(#fn.arguments + own - (variadic and 1 or 0), info.nparams, fn.shown)
+        assert.equal(variadic, info.isvararg, fn.shown)
+      end
+    end
+    assert.is_true(counted > 20)
+  end)
+
+  it("marks what the engine cannot do without as required", function()
+    local counted = 0
+    local dir = support.tmp()
+    for _, fn in ipairs(functions_of_manual()) do
+      local value = not fn.method and live_function(fn)
+      if value and debug.getinfo(value, "S").what == "C" then
+        for missing, param in ipairs(fn.params) do
+          if is_required(param) then
+            counted = counted + 1
+            local ok = pcall(value, table.unpack(samples(fn, missing - 1, dir)))
+            assert.is_false(ok, ("%s does without its parameter %s"):format(fn.shown, param.name))
+          end
+        end
+      end
+    end
+    assert.is_true(counted > 20)
   end)
 
   it("is not code", function()

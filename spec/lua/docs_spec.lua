@@ -22,7 +22,8 @@ end
 
 --- What is wrong with the HTML page, and its ids as a set.
 local function examined(html)
-  local result = run({ "/usr/bin/python3", support.root .. "/spec/support/well_formed_html.py" }, html)
+  local result = run({ "/usr/bin/python3", support.root
+    .. "/spec/support/well_formed_html.py" }, html)
   assert.equal("", result.stderr)
   local faults, ids = {}, {}
   for line in result.stdout:gmatch("[^\n]+") do

@@ -6,6 +6,9 @@ local examples = require "support.examples"
 for _, file in ipairs(assert(core.file.list(support.root .. "/lua/meta"))) do
   local name = file:match("^(.*)%.lua$")
   describe("the manual of " .. name, function()
+    if not name:find("^stack.") then
+      it("has an example", function() assert.is_true(#examples.of(name) > 0) end)
+    end
     for _, example in ipairs(examples.of(name)) do
       it(("says of %s what is so (line %d)"):format(example.title, example.line), function()
         examples.run(example)
