@@ -27,9 +27,14 @@ local orrery = {}
 ---@field coordination table what a stack's `coordination` takes
 ---@field arguments table as given
 ---@field resolveDependencies fun(name: string): orrery.seed.Dependency[]
----@field waitForDependencies async fun(name: string, options?: {timeout: number, tell:
----fun(text: string)}): true?, string?, string? waits as a start does: for the required, and within
+---@field waitForDependencies orrery.seed.Wait waits as a start does: for the required, and within
 ---the time for the optional
+
+---@alias orrery.seed.Wait async fun(service: string, o?: orrery.seed.WaitOptions): true?, string?
+
+---@class orrery.seed.WaitOptions
+---@field timeout? number seconds
+---@field tell? fun(text: string) is told how it goes
 
 ---@class orrery.seed.DeploymentProfile
 ---@field name string
@@ -68,8 +73,11 @@ local orrery = {}
 ---@field resolveDependencies fun(name: string): string[]?, string?, string?
 ---@field calculateStartupOrder fun(): string[]?, string?, string?
 ---@field waves fun(): string[][]?, string?, string? what starts together
----@field coordinateHealthChecks async fun(name: string): {dependenciesHealthy: boolean, checks:
----table<string, {ok: boolean, type: string, message: string}>}
+---@field coordinateHealthChecks async fun(name: string): orrery.seed.Health
+
+---@class orrery.seed.Health
+---@field dependenciesHealthy boolean
+---@field checks table<string, {ok: boolean, type: string, message: string}>
 
 ---@class orrery.seed.HealthCheck
 ---@field name string "tcp-health-check-database"
@@ -78,6 +86,62 @@ local orrery = {}
 ---@field run async fun(): true?, string, string? tries `retries` times
 ---@field start fun(): orrery.check.handle on and on
 ---@field script fun(): string a program for `orrery script` that does what run() does
+
+---@class orrery.seed.DiscoveryArguments
+---@field backend? string "consul"
+---@field services? table {}
+---@field healthCheckInterval? number 30
+---@field registrationTtl? number 60
+---@field [string] any every key of a stack's `discovery`: consulAddress (127.0.0.1:8500),
+---consulDatacenter (dc1), consulEnableTLS, etcdEndpoints ({127.0.0.1:2379}), etcdKeyPrefix
+---(/atproto/services), dnsDomain (atproto.local), dnsResolver (127.0.0.1:53), dnsTtl (300),
+---filePath (a folder: /etc/atproto/discovery), envPrefix ...; those of other backends are left out
+
+---@class orrery.seed.CoordinationArguments
+---@field strategy? string "hub-spoke"
+---@field services? table {}
+---@field dependencies? table<string, table> {}
+---@field loadBalancing? table {}
+---@field enableHealthChecks? boolean true
+---@field dependencyTimeout? number 60
+---@field [string] any hubService (coordinator), hubFailover, heartbeatInterval (10); lockKey
+---(/atproto/leader), sessionTtl (15), renewInterval (5); gossipPort (7946), seedNodes,
+---encryptionKey; fullMesh, routingTable, convergenceTimeout (30)
+
+---@class orrery.seed.ProfileArguments
+---@field name string
+---@field description? string
+---@field services? table<string, table>
+---@field coordination? table of mkServiceCoordination, or as a stack has it
+---@field discovery? table of mkServiceDiscovery, or as a stack has it
+---@field networking? table
+---@field security? table
+---@field domain? string
+---@field settings? table
+
+---@class orrery.seed.ServiceConfig
+---@field port? integer
+---@field address? string
+---@field tags? string[]
+---@field meta? table
+---@field did? string
+
+---@class orrery.seed.DependencyArguments
+---@field name string
+---@field type? string "required"
+---@field healthCheck? table {}
+---@field timeout? number 30
+---@field retries? integer 3
+---@field backoff? string "exponential"
+---@field config? table
+---@field service? table what is known of it: type, port, address
+
+---@class orrery.seed.ManagementArguments
+---@field services table
+---@field dependencyGraph? table<string, string[]>
+---@field startupOrder? string "dependency-first"
+---@field startupStrategy? string "sequential", or "parallel"
+---@field healthChecks? table<string, table>
 
 ---Where services register: the keys of a stack's `discovery` with the seed's defaults. Raises
 ---`Invalid discovery backend: X. Valid backends: consul dns env etcd file`.
@@ -89,12 +153,7 @@ local orrery = {}
 ---assert(backend:register(record, discovery.registrationTtl))
 ---print(assert(backend:lookup("pds"))[1].port) --> 3000
 ---```
----@param arguments? {backend: string, services: table, healthCheckInterval: number,
----registrationTtl: number, [string]: any} "consul", {}, 30, 60; and every key of `discovery`:
----consulAddress (127.0.0.1:8500), consulDatacenter (dc1), consulEnableTLS, etcdEndpoints
----({127.0.0.1:2379}), etcdKeyPrefix (/atproto/services), dnsDomain (atproto.local), dnsResolver
----(127.0.0.1:53), dnsTtl (300), filePath (a folder: /etc/atproto/discovery), envPrefix ...; those
----of other backends are left out
+---@param arguments? orrery.seed.DiscoveryArguments
 ---@return orrery.seed.ServiceDiscovery
 function orrery.mkServiceDiscovery(arguments) end
 
@@ -110,11 +169,7 @@ function orrery.mkServiceDiscovery(arguments) end
 ---local database = coordination.resolveDependencies("pds")[1]
 ---print(database.name, database.required, database.healthCheck.strategy) --> database true tcp
 ---```
----@param arguments? {strategy: string, services: table, dependencies: table<string, table>,
----loadBalancing: table, enableHealthChecks: boolean, dependencyTimeout: number, [string]: any}
----"hub-spoke", {}, {}, {}, true, 60; hubService (coordinator), hubFailover, heartbeatInterval (10);
----lockKey (/atproto/leader), sessionTtl (15), renewInterval (5); gossipPort (7946), seedNodes,
----encryptionKey; fullMesh, routingTable, convergenceTimeout (30)
+---@param arguments? orrery.seed.CoordinationArguments
 ---@return orrery.seed.ServiceCoordination
 function orrery.mkServiceCoordination(arguments) end
 
@@ -129,9 +184,7 @@ function orrery.mkServiceCoordination(arguments) end
 ---print(profile.validate().valid, profile.networking.firewall.allowedTCPPorts[1]) --> true 8080
 ---print(profile.load():plan().order[1]) --> app
 ---```
----@param arguments {name: string, description: string, services: table, coordination: table,
----discovery: table, networking: table, security: table, domain: string, settings: table}
----coordination and discovery: of the functions above, or as a stack has them
+---@param arguments orrery.seed.ProfileArguments
 ---@return orrery.seed.DeploymentProfile
 function orrery.mkDeploymentProfile(arguments) end
 
@@ -145,7 +198,7 @@ function orrery.mkDeploymentProfile(arguments) end
 ---```
 ---@param discovery orrery.seed.ServiceDiscovery
 ---@param serviceName string
----@param serviceConfig {port: integer, address: string, tags: string[], meta: table, did: string}
+---@param serviceConfig orrery.seed.ServiceConfig
 ---@return table?
 ---@return string? message
 ---@return string? code "invalid"
@@ -160,9 +213,7 @@ function orrery.generateDiscoveryConfig(discovery, serviceName, serviceConfig) e
 ---print(dependency.type, dependency.timeout, dependency.retries) --> required 30 3
 ---print(dependency.healthCheck.endpoint) --> /xrpc/_health
 ---```
----@param arguments {name: string, type: string, healthCheck: table, timeout: number, retries:
----integer, backoff: string, config: table, service: table} type "required", healthCheck {}, timeout
----30, retries 3, backoff "exponential"; service: what is known of it: type, port, address
+---@param arguments orrery.seed.DependencyArguments
 ---@return orrery.seed.Dependency
 function orrery.mkDependency(arguments) end
 
@@ -192,9 +243,7 @@ function orrery.mkDependencyGraph(services) end
 ---print(table.concat(management.calculateStartupOrder(), " ")) --> a b c
 ---print(#management.waves()) --> 2
 ---```
----@param arguments {services: table, dependencyGraph: table<string, string[]>, startupOrder:
----string, startupStrategy: string, healthChecks: table<string, table>} startupOrder
----"dependency-first", startupStrategy "sequential" or "parallel"
+---@param arguments orrery.seed.ManagementArguments
 ---@return orrery.seed.DependencyManagement
 function orrery.mkDependencyManagement(arguments) end
 
@@ -230,12 +279,11 @@ function orrery.generateDependencyDocs(graph) end
 ---    healthCheck = { strategy = "file", path = "/" } } } },
 ---}, "pds")
 ---orrery.file.write("wait.lua", script)
----print(assert(loadfile "wait.lua")())
+---assert(loadfile "wait.lua")()
 -----> Starting coordination for service: pds
 -----> Waiting for dependency: root
 -----> Dependency root is ready
 -----> All dependencies ready, starting pds
------> ...
 ---```
 ---@param coordination orrery.seed.ServiceCoordination
 ---@param serviceName string

@@ -24,7 +24,8 @@ error("a meta file cannot be required")
 ---@class orrery.Coordination
 ---@field dependencyTimeout? number the default of every service's own (above 0; default 60)
 ---@field enableHealthChecks? boolean false keeps the order and waits for nothing but running (default true)
----@field strategy? "hub-spoke"|"leader-follower"|"peer-to-peer"|"mesh" how the nodes learn of each other (default hub-spoke)
+---@field options? table<string, any> what a strategy of strategies/ is told
+---@field strategy? string how the nodes learn of each other: hub-spoke, leader-follower, peer-to-peer, mesh, or a file of strategies/ (default hub-spoke)
 
 ---Where instances are registered and looked up.
 ---@class orrery.Discovery

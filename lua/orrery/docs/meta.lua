@@ -142,12 +142,12 @@ local function comment_of(line)
   return text and not text:find("^%-+$") and text or nil
 end
 
--- Files write "---Text" or "--- Text": the blank that all lines of a block have goes.
+-- Files write "---Text" or "--- Text": as the first line has it, that blank goes.
 local function unindent(block)
-  for _, line in ipairs(block.doc) do
-    if line ~= "" and line:sub(1, 1) ~= " " then return end
-  end
-  for i, line in ipairs(block.doc) do block.doc[i] = line:sub(2) end
+  local first = block.doc[1]
+  if first == "" then first = block.doc[2] end
+  if not first or not (first:find("^ [^ ]") or first:find("^     ")) then return end
+  for i, line in ipairs(block.doc) do block.doc[i] = line:gsub("^ ", "") end
 end
 
 --- The blocks of a file's text.

@@ -5,7 +5,9 @@ local M = {}
 
 local function escaped(words)
   words = words:gsub("\\", "\\e"):gsub("%-", "\\-"):gsub("'", "\\(aq"):gsub("`", "\\(ga")
-    :gsub("%^", "\\(ha"):gsub("~", "\\(ti")
+    :gsub("%^", "\\(ha"):gsub("~", "\\(ti"):gsub("[\xC2-\xF4][\x80-\xBF]+", function(char)
+      return ("\\[u%04X]"):format(utf8.codepoint(char))
+    end)
   return (words:gsub("\n%.", "\n\\&."):gsub("^%.", "\\&."))
 end
 
