@@ -101,6 +101,23 @@ function orrery.processTemplateWithDiscovery(template, variables, discoveredServ
 ---@field user? string "root" unless given
 ---@field group? string the user's unless given
 
+---@class orrery.StackConfigArguments
+---@field services table<string, orrery.StackConfigService>
+---@field templates? table<string, orrery.ConfigTemplate|orrery.ConfigTemplateArguments>
+---@field discoveredServices? table
+---@field outputDir? string "/etc/atproto" unless given
+---@field write? boolean
+
+---@class orrery.ConfigurationTemplatingArguments
+---@field services table<string, orrery.StackConfigService>
+---@field templates? table<string, orrery.ConfigTemplate|orrery.ConfigTemplateArguments>
+---@field discovery? table the keys of a stack's, or what orrery.discovery.open() gave
+---@field discoveredServices? table
+---@field outputDir? string
+---@field watchPaths? string[]
+---@field reloadCommand? string|string[]
+---@field wait? number|number[] seconds of quiet after a change, and at most ({0.1, 1})
+
 ---@class orrery.StackConfigFile
 ---@field text string
 ---@field mode string "0640"; "0600" if a secret is in it
@@ -124,9 +141,7 @@ function orrery.processTemplateWithDiscovery(template, variables, discoveredServ
 ---print(file.text:match "plc = .*$") --> plc = "https://plc.directory"
 ---```
 ---@async
----@param arguments {services: table<string, orrery.StackConfigService>, templates:
----table<string, orrery.ConfigTemplate>?, discoveredServices: table?, outputDir: string?, write:
----boolean?} outputDir is "/etc/atproto" unless given
+---@param arguments orrery.StackConfigArguments
 ---@return table<string, orrery.StackConfigFile>? files by path; or nil, message, code
 ---@return string? message
 ---@return string? code
@@ -180,19 +195,20 @@ function ConfigurationTemplating:close() end
 ---print(running:join()) --> true
 ---```
 ---@async
----@param arguments {services: table<string, orrery.StackConfigService>, templates:
----table<string, orrery.ConfigTemplate>?, discovery: table?, discoveredServices: table?, outputDir:
----string?, watchPaths: string[]?, reloadCommand: string|string[]|nil, wait: number|number[]|nil}
----discovery: the keys of a stack's, or what orrery.discovery.open() gave; wait: seconds of quiet
----after a change, and at most ({0.1, 1})
+---@param arguments orrery.ConfigurationTemplatingArguments
 ---@return orrery.ConfigurationTemplating? system or nil, message, code
 ---@return string? message
 ---@return string? code
 function orrery.mkConfigurationTemplating(arguments) end
 
+---@class orrery.UpstreamServer
+---@field address string
+---@field weight number
+---@field max_fails number
+---@field fail_timeout string
+
 ---@class orrery.LoadBalancer
----@field upstream {name: string, servers: {address: string, weight: number, max_fails: number,
----fail_timeout: string}[]}[]
+---@field upstream {name: string, servers: orrery.UpstreamServer[]}[]
 ---@field strategy string
 ---@field healthCheck {enabled: boolean, interval: number, timeout: number} seconds: 30, 10
 local LoadBalancer = {}

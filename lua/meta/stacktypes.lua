@@ -224,6 +224,7 @@ error("a meta file cannot be required")
 ---A variable of a service or of one file.
 ---@class orrery.Variable
 ---@field default? any its value when settings have none
+---@field description? string the same
 ---@field doc? string what it is for
 ---@field enum? any[] the values it may have
 ---@field generate? string how a secret is made: hex:N, base64:N or k256

@@ -245,6 +245,19 @@ describe("the manual in lua/meta", function()
     assert.same({}, unknown)
   end)
 
+  it("has each type on one line, as editors read them", function()
+    for _, block in ipairs(blocks_of_manual()) do
+      for _, list in ipairs { block.fields, block.params, block.returns, block.values or {} } do
+        for _, item in ipairs(list) do
+          local open = select(2, item.type:gsub("[({%[<]", ""))
+          local closed = select(2, item.type:gsub("[)}%]>]", ""))
+          assert.equal(open, closed, ("lua/meta/%s.lua:%d: %s"):format(block.file, block.line,
+            item.type))
+        end
+      end
+    end
+  end)
+
   it("has the parameters of each function, in their order", function()
     for _, fn in ipairs(functions_of_manual()) do
       local names = {}

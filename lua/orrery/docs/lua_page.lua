@@ -7,7 +7,8 @@ local M = {}
 -- First what every script meets; the others follow by name.
 local FIRST = { "orrery", "task", "time" }
 
-local TITLES = { stackfile = "Stack files in Lua" }
+local TITLES = { stackfile = "Stack files in Lua", seed = "Stacks, piece by piece",
+  seed_templates = "Configuration files, piece by piece" }
 
 -- Told in orrery-stack(5), key by key.
 local ELSEWHERE = { stacktypes = true }
@@ -78,12 +79,15 @@ end
 
 local ADD = { ["function"] = add_function, class = add_class, alias = add_alias }
 
--- The class that a file is about is its heading.
+-- The class that a file is about is its heading; `orrery` may be in several files.
 local function add_file(page, name, blocks)
+  local function is_own(block)
+    return block.kind == "class" and (block.name == "orrery" or block.name == "orrery." .. name)
+  end
   local own = name == "orrery" and "orrery" or "orrery." .. name
   page:heading(1, "lua-" .. name, TITLES[name] or own, { code = not TITLES[name] })
   for _, block in ipairs(blocks) do
-    if block.kind == "class" and block.name == own then
+    if is_own(block) then
       page:lines(block.doc)
       add_named(page, block.fields, own)
     elseif block.kind == "text" then
@@ -91,7 +95,7 @@ local function add_file(page, name, blocks)
     end
   end
   for _, block in ipairs(blocks) do
-    if ADD[block.kind] and block.name ~= own then ADD[block.kind](page, block) end
+    if ADD[block.kind] and not is_own(block) then ADD[block.kind](page, block) end
   end
 end
 
