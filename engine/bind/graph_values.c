@@ -162,8 +162,8 @@ void graph_push_names(lua_State *L, const struct graph *g, const uint32_t *nodes
     }
 }
 
-void graph_push_edge(lua_State *L, const struct graph *g, struct graph_edge edge,
-                     enum graph_type type)
+static void push_edge(lua_State *L, const struct graph *g, struct graph_edge edge,
+                      enum graph_type type)
 {
     lua_createtable(L, 0, 3);
     lua_pushstring(L, graph_name(g, edge.from));
@@ -180,7 +180,7 @@ void graph_push_edges(lua_State *L, const struct graph *g, const uint32_t *edges
     for (uint32_t i = 0; i < count; i++) {
         enum graph_type type;
         struct graph_edge edge = graph_edge_at(g, edges[i], &type);
-        graph_push_edge(L, g, edge, type);
+        push_edge(L, g, edge, type);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
 }
@@ -229,7 +229,7 @@ static void push_knot(lua_State *L, const struct graph *g, const struct graph_kn
     lua_setfield(L, -2, "shortest");
     lua_createtable(L, (int)knot->cut_count, 0);
     for (uint32_t i = 0; i < knot->cut_count; i++) {
-        graph_push_edge(L, g, knot->cut[i], GRAPH_REQUIRED);
+        push_edge(L, g, knot->cut[i], GRAPH_REQUIRED);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     lua_setfield(L, -2, "cut");

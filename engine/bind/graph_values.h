@@ -28,8 +28,6 @@ const char *graph_check_name(lua_State *L, const char *what, lua_Integer i, size
 int graph_find_type(const char *name); /* -1: there is none */
 
 void graph_push_names(lua_State *L, const struct graph *g, const uint32_t *nodes, uint32_t count);
-void graph_push_edge(lua_State *L, const struct graph *g, struct graph_edge edge,
-                     enum graph_type type);
 void graph_push_edges(lua_State *L, const struct graph *g, const uint32_t *edges, uint32_t count);
 
 /* The results of a call, after graph_solve(): the plan, or nil, message, code, {cycles}. */

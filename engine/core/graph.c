@@ -163,7 +163,8 @@ struct graph_edge graph_edge_at(const struct graph *g, uint32_t edge, enum graph
     return g->edges[edge];
 }
 
-int graph_compare_edges(const void *a, const void *b, void *graph)
+/* By the names of both ends, then by type: for qsort_r. */
+static int compare_edges(const void *a, const void *b, void *graph)
 {
     const struct graph *g = graph;
     const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -176,9 +177,9 @@ int graph_compare_edges(const void *a, const void *b, void *graph)
 uint32_t graph_sort_edges(const struct graph *g, uint32_t *edges, uint32_t count)
 {
     uint32_t kept = 0;
-    qsort_r(edges, count, sizeof *edges, graph_compare_edges, (void *)g);
+    qsort_r(edges, count, sizeof *edges, compare_edges, (void *)g);
     for (uint32_t i = 0; i < count; i++)
-        if (i == 0 || graph_compare_edges(&edges[i], &edges[i - 1], (void *)g) != 0)
+        if (i == 0 || compare_edges(&edges[i], &edges[i - 1], (void *)g) != 0)
             edges[kept++] = edges[i];
     return kept;
 }

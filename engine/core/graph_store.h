@@ -28,6 +28,3 @@ static inline bool graph_is_gone(const struct graph *g, uint32_t node)
 {
     return node < g->gone_cap && g->gone[node];
 }
-
-/* By the names of both ends, then by type: for qsort_r. */
-int graph_compare_edges(const void *a, const void *b, void *graph);

@@ -68,7 +68,7 @@ void http_copy_show(struct http_copy *copy, const char *shown_url)
     copy->shown_url = xstrdup(shown_url);
 }
 
-void http_copy_free(struct http_copy *copy)
+static void copy_free(struct http_copy *copy)
 {
     struct http_request *r = &copy->of;
     free((void *)r->method);
@@ -472,7 +472,7 @@ static void free_list(struct curl_slist *list)
 
 void http_plan_close(struct http_plan *plan)
 {
-    http_copy_free(&plan->request);
+    copy_free(&plan->request);
     http_target_free(&plan->target);
     free_list(plan->headers);
     free_list(plan->connect_to);

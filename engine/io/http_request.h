@@ -12,7 +12,6 @@ struct http_copy {
 };
 
 void http_copy_init(struct http_copy *copy, const struct http_request *request);
-void http_copy_free(struct http_copy *copy);
 void http_copy_show(struct http_copy *copy, const char *shown_url); /* instead of its own URL */
 
 /* Makes it the request that follows a redirect. On another origin it carries no credentials. */
