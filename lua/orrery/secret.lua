@@ -3,6 +3,7 @@
 -- A secret is an empty table with a locked metatable; what it stands for lies in a side table, so
 -- that printing, walking or encoding it shows nothing.
 local core = require "orrery.core"
+local outcome = require "orrery.outcome"
 
 local M = {}
 
@@ -240,7 +241,7 @@ local function from_command(command)
   if not result then return nil, message, code end
   if result.code ~= 0 then
     return nil, ("the command of a secret (%s) failed: %s"):format(command,
-      result.timedOut and "timed out" or "exit code " .. tostring(result.code)), "failed"
+      outcome.of(result)), "failed"
   end
   local text = result.stdout:gsub("\r?\n$", "")
   if text ~= "" then return text end

@@ -8,6 +8,7 @@ local changes = require "orrery.render.changes"
 local core = require "orrery.core"
 local formats = require "orrery.formats"
 local given = require "orrery.scope.given"
+local outcome = require "orrery.outcome"
 local output = require "orrery.render.output"
 local rendering = require "orrery.cli.rendering"
 local session = require "orrery.cli.session"
@@ -117,11 +118,8 @@ local function reload(job)
   local result, err = core.process.run { argv = { "sh", "-c", job.reload },
     timeout = RELOAD_TIMEOUT, env = core.process.environ() }
   if result and result.code == 0 then return end
-  local why = err or result.timedOut and ("it still ran after %d s"):format(RELOAD_TIMEOUT)
-    or result.code and "exit code " .. result.code or "ended by signal " .. result.signal
-  local said = result and result.stderr:gsub("%s+$", ""):sub(-500) or ""
-  return nil, ("%s is written, but --reload `%s` failed: %s%s"):format(job.out, job.reload, why,
-    said ~= "" and ": " .. said or "")
+  return nil, ("%s is written, but --reload `%s` failed: %s"):format(job.out, job.reload,
+    err or outcome.told(result))
 end
 
 --- Takes over a rendering: prints it, or writes it and reloads. nil, message if it cannot.

@@ -1,6 +1,7 @@
 --- output -- a rendered file on the disk: only when it differs, checked before the swap, the one
 -- before kept beside it.
 local core = require "orrery.core"
+local outcome = require "orrery.outcome"
 
 local M = {}
 
@@ -46,8 +47,8 @@ local function run_check(file, old)
   if not result then return nil, "its check could not be run: " .. message end
   if result.code == 0 then return true end
   return nil, ("its check %s refuses it (%s), so %s: %s"):format(shown(file.check),
-    result.timedOut and "timed out" or "exit code " .. tostring(result.code),
-    old and "the old file stays" or "it is not written", said_by(result, file.secret))
+    outcome.of(result), old and "the old file stays" or "it is not written",
+    said_by(result, file.secret))
 end
 
 local function checked(file, old, options)

@@ -5,6 +5,7 @@
 local core = require "orrery.core"
 local environment = require "orrery.supervisor.environment"
 local hooks = require "orrery.supervisor.hooks"
+local outcome = require "orrery.outcome"
 local outputs = require "orrery.supervisor.outputs"
 local problem_of = require "orrery.problem"
 local ready = require "orrery.supervisor.ready"
@@ -210,9 +211,8 @@ local function run_stop_command(run, stop)
   local result, err = process.run({ argv = rendered.stop.command, env = run.env,
     cwd = rendered.cwd, user = run.user, timeout = stop.timeout })
   if result and result.code == 0 then return true end
-  err = err or result.timedOut and "still running at the deadline"
-    or ("exited with %s: %s"):format(result.code or result.signal, result.stderr:sub(-500))
-  core.log.warn(("stop.command of %s: %s; it gets %s instead"):format(run.id, err, stop.signal))
+  core.log.warn(("stop.command of %s: %s; it gets %s instead"):format(run.id,
+    err or outcome.told(result), stop.signal))
 end
 
 --- Runs beforeStop, signals (or runs the stop command), waits for the deadline, kills. The exit

@@ -2,6 +2,7 @@
 -- written again and taken up. Both wait, and tell a fact.
 local core = require "orrery.core"
 local guard = require "orrery.render.guard"
+local outcome = require "orrery.outcome"
 local problem_of = require "orrery.problem"
 local render = require "orrery.render"
 
@@ -33,8 +34,7 @@ local function run_command(i, argv)
   local result, err = core.process.run({ argv = argv, env = i.run.env, user = i.run.user,
     cwd = i.run.rendered.cwd, timeout = COMMAND_TIMEOUT })
   if result and result.code == 0 then return nil end
-  return ("its reload command %s failed: %s"):format(argv[1], err
-    or result.timedOut and "still running at its deadline" or result.stderr:sub(-500))
+  return ("its reload command %s failed: %s"):format(argv[1], err or outcome.told(result))
 end
 
 --- Has the process take up changed files, once for all that want the same; returns whether a
