@@ -10,9 +10,8 @@ BUILD=$(readlink -f "${BUILD:-build-asan}")
 
 # Everything a test writes lies here; what is still there at the end is litter.
 TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/orrery-run.XXXXXX")
-chmod 711 "$TMPDIR" # services that run as another user find their own folders in it
+chmod 755 "$TMPDIR" # services that run as another user find their own folders in it
 export TMPDIR
-chmod 755 "$TMPDIR" # as root, services run as another user
 trap 'rm -rf "$TMPDIR"' EXIT
 trap 'exit 130' INT TERM
 

@@ -38,7 +38,8 @@ local function enum(values, doc, more)
   result.enum = values
   return result
 end
-local function later(names)
+-- The words of a text, each true.
+local function set_of(names)
   local set = {}
   for name in names:gmatch("%S+") do set[name] = true end
   return set
@@ -154,12 +155,12 @@ M.check = node("object", "a health check", {
 
 -- Which keys of a check belong to which strategy; those not listed belong to all.
 M.check_keys = {
-  http = later("url host port scheme endpoint method headers body expectedStatus expectBody " ..
+  http = set_of("url host port scheme endpoint method headers body expectedStatus expectBody " ..
     "expectJson tls followRedirects maxBytes reuse"),
-  tcp = later("host port send expect tls"),
-  command = later("command expectedExit env cwd user"),
-  file = later("user path contains maxAge minSize writable minFree"),
-  systemd = later("unit expectedState"),
+  tcp = set_of("host port send expect tls"),
+  command = set_of("command expectedExit env cwd user"),
+  file = set_of("user path contains maxAge minSize writable minFree"),
+  systemd = set_of("unit expectedState"),
 }
 
 M.dependency = node("object", "an edge of the graph", {
@@ -245,7 +246,7 @@ local function exits(doc)
 end
 
 M.service = node("object", "a named part of the stack", {
-  later = later("nodes"),
+  later = set_of("nodes"),
   fields = {
     enable = ENABLE,
     type = text("what the service is: a file of types/"),
@@ -410,7 +411,7 @@ M.strategies = { "hub-spoke", "leader-follower", "peer-to-peer", "mesh" }
 
 M.coordination = node("object", "who decides", {
   default = {},
-  later = later("hub hubFailover"),
+  later = set_of("hub hubFailover"),
   fields = {
     strategy = text("how the nodes learn of each other: " .. table.concat(M.strategies, ", ") ..
       ", or a file of strategies/", { default = "hub-spoke", pattern = "^[%w_./-]+$",
@@ -424,7 +425,7 @@ M.coordination = node("object", "who decides", {
 })
 
 M.stack = node("object", "everything that one deployment runs", {
-  later = later("agent"),
+  later = set_of("agent"),
   fields = {
     name = text("names the stack's folders", { name = M.STACK_NAME }),
     profile = text('the base it builds on: a name or a path; "custom" is empty'),
