@@ -3,6 +3,7 @@
 local alone = require "orrery.render.alone"
 local core = require "orrery.core"
 local given = require "orrery.scope.given"
+local outcome = require "orrery.outcome"
 local output = require "orrery.render.output"
 local problem_of = require "orrery.problem"
 local schema = require "orrery.schema"
@@ -226,7 +227,11 @@ function M.described(file, service)
 end
 
 --- Writes a file: true if it changed, false if it was the same | nil, message.
-function M.write(file) return (output.write(file)) end
+function M.write(file)
+  local changed, message = output.write(file)
+  if changed == nil then return nil, message end
+  return changed
+end
 
 --- Runs what takes up changed files: text for a shell, or words. nil, message, code if it fails.
 function M.reload(command)
@@ -235,8 +240,8 @@ function M.reload(command)
     env = core.process.environ() }
   if result and result.code == 0 then return true end
   if not result then return nil, "the reload command could not be run: " .. message, code end
-  return nil, ("the reload command %s failed (%s): %s"):format(argv[#argv], result.timedOut
-    and "timed out" or "exit code " .. tostring(result.code), result.stderr:sub(-500)), "failed"
+  return nil, ("the reload command %s failed: %s"):format(argv[#argv], outcome.told(result)),
+    "failed"
 end
 
 return M

@@ -241,6 +241,14 @@ describe("generateStackConfigs", function()
     assert.is_false(support.exists(dir .. "/b.env"))
   end)
 
+  it("says why a file cannot be written", function()
+    local files, message, code = orrery.generateStackConfigs { services = SERVICES, write = true,
+      outputDir = "/proc/none", templates = { pds = template "env" }, discoveredServices = KNOWN }
+    assert.same({ "nil", "io" }, { tostring(files), code })
+    assert.matches("^/proc/none/pds%.env: .*%a", message)
+    assert.is_nil(message:find(": nil", 1, true))
+  end)
+
   it("names each template that there is not", function()
     assert.error_matches(function()
       orrery.generateStackConfigs { services = { pds = {}, pdx = {} },
