@@ -24,7 +24,8 @@ function class:validateVariables(variables)
   local stack = alone.stack({}, { variables = self.variables,
     settings = given.literal(variables or {}) })
   local errors = core.json.array {}
-  for i, problem in ipairs(scope.new({ service = alone.NAME, stack = stack }):check()) do errors[i] = problem.message end
+  local problems = scope.new({ service = alone.NAME, stack = stack }):check()
+  for i, problem in ipairs(problems) do errors[i] = problem.message end
   return { valid = #errors == 0, errors = errors }
 end
 
