@@ -197,9 +197,20 @@ static int replace(int fd, const char *temporary, const char *path, const void *
     return failure;
 }
 
+/* A device, a pipe or a socket (or a link to one) is nothing to put a file in the place of: root
+ * would take /dev/null from the whole machine. */
+static bool is_special(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
 int file_write(const char *path, const void *bytes, size_t len, const struct file_options *options,
                struct err *err)
 {
+    if (is_special(path))
+        return err_set(err, "invalid",
+                       "cannot write %s: it is a device, a pipe or a socket, not a file", path);
     char *temporary = temporary_name(path);
     int fd = mkostemp(temporary, O_CLOEXEC);
     int failure = fd < 0 ? errno : replace(fd, temporary, path, bytes, len, options);

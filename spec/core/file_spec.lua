@@ -24,6 +24,17 @@ local function with_small_disk(body)
 end
 
 describe("file.write and file.read", function()
+  it("puts no file in the place of a pipe, nor of a link to one", function()
+    local dir = support.tmp()
+    assert.equal("", sh(("mkfifo %s/p; ln -s p %s/l"):format(dir, dir)))
+    for _, name in ipairs { "p", "l" } do
+      fails("invalid", "it is a device, a pipe or a socket, not a file", file.write(dir .. "/"
+        .. name, "x"))
+    end
+    assert.equal("pipe", file.stat(dir .. "/l").type)
+    assert.same({ "l", "p" }, file.list(dir))
+  end)
+
   it("round-trips bytes, and an empty file", function()
     local path = support.tmp() .. "/a"
     for _, text in ipairs { "", "a\0b\n", ("x"):rep(200000) } do

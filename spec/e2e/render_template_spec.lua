@@ -128,6 +128,22 @@ describe("a template alone", function()
     assert.truthy(out:find("-a = 2\n+a = 3", 1, true), out)
   end)
 
+  it("follows a link, and takes nothing from the machine that is no file", function()
+    write "a = ${x}\n"
+    local target = support.write(dir .. "/real.conf", "old\n")
+    os.execute(("cd %s && ln -s real.conf link.conf && mkfifo pipe"):format(dir))
+    assert.equal(0, (orrery("--var", "x=1", "--out", dir .. "/link.conf")))
+    assert.equal("a = 1\n", support.read(target))
+    assert.equal("link", core.file.stat(dir .. "/link.conf", { follow = false }).type)
+    for out, words in pairs { [dir .. "/pipe"] = "is no regular file; without --out the text is "
+      .. "printed", [template] = "is the template itself" } do
+      local code, _, err = orrery("--var", "x=1", "--out", out)
+      assert.equal(2, code)
+      assert.truthy(err:find(words, 1, true), err)
+    end
+    assert.equal("a = ${x}\n", support.read(template))
+  end)
+
   it("keeps the old file when the check command refuses the new one", function()
     write "a = ${x}\n"
     local target = support.write(dir .. "/out.conf", "a = 1\n")
@@ -179,7 +195,8 @@ describe("a template alone", function()
     reach "3002"
     assert(core.file.remove(dir .. "/discovery/pds.json"))
     support.wait_until(function()
-      return support.read(dir .. "/log"):find("more than maxDrop", 1, true)
+      return support.read(dir .. "/log"):find("more than maxDrop = 1 allows; a new start takes it "
+        .. "over as it is", 1, true)
     end, 20, "the guard")
     reach "3000"
     register(3005, 3006)

@@ -24,13 +24,31 @@ local function absolute(path)
   return assert(core.file.realpath(".")) .. "/" .. path
 end
 
+--- The file itself where `path` is a link to it: a link stays one. Follows only what was named on
+-- the command line.
+local function behind_link(path)
+  local link = core.file.stat(path, { follow = false })
+  return link and link.type == "link" and core.file.realpath(path) or path
+end
+
 --- Where it is written: a file, or one in the folder that was named.
-local function target(options, source)
+local function target(options, source, problems)
   if not options.out then return nil end
   local path = absolute(options.out)
   local stat = core.file.stat(path)
-  if not stat or stat.type ~= "directory" then return path end
-  return path:gsub("/+$", "") .. "/" .. source:match("[^/]*$"):gsub("%.tmpl$", "")
+  if stat and stat.type == "directory" then
+    path = path:gsub("/+$", "") .. "/" .. source:match("[^/]*$"):gsub("%.tmpl$", "")
+    stat = core.file.stat(path)
+  end
+  if stat and stat.type ~= "file" then
+    problems[#problems + 1] = ("--out %s: is no regular file; without --out the text is printed")
+      :format(options.out)
+  end
+  path = behind_link(path)
+  if stat and core.file.realpath(path) == core.file.realpath(source) then
+    problems[#problems + 1] = ("--out %s: is the template itself"):format(options.out)
+  end
+  return path
 end
 
 --- {5} and {5, 20} of "5" and "5,20".
@@ -225,7 +243,7 @@ end
 local function new_job(ctx, source)
   local problems, options = {}, ctx.options
   local plan = backend.read(ctx, problems, "alone")
-  local out = target(options, source)
+  local out = target(options, source, problems)
   check_options(options, out, problems)
   local config = config_of(options, absolute(source), out, problems)
   local vars = variables_of(options, problems)
