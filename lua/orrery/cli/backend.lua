@@ -12,10 +12,9 @@ local M = {}
 
 local FIELDS = schema.discovery.fields
 
--- The key that says where a backend is, and the one that says who we are.
+-- The key that says where a backend is.
 local PLACE = { consul = "consulAddress", etcd = "etcdEndpoints", dns = "dnsResolver",
   file = "filePath", env = "envFile" }
-local CREDENTIAL = { consul = "consulTokenFile", etcd = "etcdPasswordFile", dns = "dnsKeyFile" }
 
 -- ---- the flags ----
 
@@ -210,9 +209,7 @@ end
 
 local function remedy(plan, message, code)
   local kind = plan.discovery.backend
-  if code == "denied" and CREDENTIAL[kind] then
-    return ("; check the rights of what %s holds"):format(named(plan, CREDENTIAL[kind]))
-  elseif kind == "file" or kind == "env" then
+  if kind == "file" or kind == "env" then
     return ("; mend it, or give another place with %s"):format(named(plan, PLACE[kind]))
   elseif PLACE[kind] and is_unreached(message, code) then
     return ("; is it running there? Give its address with %s"):format(named(plan, PLACE[kind]))

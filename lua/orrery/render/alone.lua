@@ -9,6 +9,8 @@ local render = require "orrery.render"
 
 local M = {}
 
+local TAKE_OVER = "a new start takes it over as it is"
+
 M.NAME = "(template)" -- no service that is discovered can have this name
 
 --- A stack: `files` is as `config` of a service. options: settings, variables (declarations), node,
@@ -39,7 +41,7 @@ function M.render(stack, context, listed, say)
     return nil, say(problems), code, uses
   end
   for _, file in ipairs(list) do
-    local why = guard.reason(file, listed and listed[file.path])
+    local why = guard.reason(file, listed and listed[file.path], TAKE_OVER)
     if why then return nil, why, "pending", file.uses end
   end
   return list

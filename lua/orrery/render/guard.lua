@@ -26,23 +26,26 @@ local function allowed(max_drop, before)
   return max_drop < 1 and before * max_drop or max_drop
 end
 
-local function too_many_gone(file, before)
+local TAKE_OVER = "`orrery reload` takes it over as it is"
+
+local function too_many_gone(file, before, remedy)
   for _, name in ipairs(names_of(before)) do
     local now = file.listed[name] or 0
     local gone = before[name] - now
     if gone > allowed(file.max_drop, before[name]) then
-      return ("%d of %s of %s went at once, more than maxDrop = %g allows; `orrery reload` takes "
-        .. "it over as it is"):format(gone, plural(before[name], "instance"), name, file.max_drop)
+      return ("%d of %s of %s went at once, more than maxDrop = %g allows; %s"):format(gone,
+        plural(before[name], "instance"), name, file.max_drop, remedy or TAKE_OVER)
     end
   end
 end
 
 --- Why `file` is held back; nil if it may be written. `before` is the `listed` of the last writing
---- (nil: there was none).
-function M.reason(file, before)
+--- (nil: there was none). `remedy` says what would take it over all the same, where that is not
+--- `orrery reload`.
+function M.reason(file, before, remedy)
   local few = too_few(file)
   if few then return few end
-  return file.max_drop and before and too_many_gone(file, before) or nil
+  return file.max_drop and before and too_many_gone(file, before, remedy) or nil
 end
 
 --- The distinct ways in which changed files are taken up, each once: {restart = bool, signals = {},
