@@ -61,5 +61,12 @@ describe("an installed tree", function()
     assert.equal(0, code)
     assert.equal("1\n", out) -- orrery.core
   end)
+end)
 
+describe("the rockspec", function()
+  it("is one, of this version", function()
+    local path = ("%s/orrery-%s-1.rockspec"):format(support.root, core.version)
+    local code, out, err = support.run({ "luarocks", "lint", path })
+    assert.equal(0, code, out .. err)
+  end)
 end)

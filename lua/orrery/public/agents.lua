@@ -46,7 +46,8 @@ function M.program()
   local own = process.executable()
   if own and own:match("[^/]*$") == "orrery" then return own end
   local root = plugin.root()
-  for _, path in ipairs { root .. "/../../bin/orrery", root .. "/build/orrery" } do
+  for _, place in ipairs { "/../../bin/orrery", "/../../libexec/orrery", "/build/orrery" } do
+    local path = root .. place
     if file.stat(path) then return file.realpath(path) end
   end
   for folder in (os.getenv("PATH") or ""):gmatch("[^:]+") do

@@ -14,7 +14,8 @@ function M.read(text, name, dir)
   if type(text) ~= "string" then error("format.read: expected a text", 2) end
   local format, message = find(name, dir, "read")
   if not format then return nil, message, "not_found" end
-  local value, problem, line = format.read(text)
+  local ok, value, problem, line = pcall(format.read, text) -- a user's may raise
+  if not ok then return nil, tostring(value), "invalid" end
   if value ~= nil then return value end
   return nil, line and ("line %d: %s"):format(line, problem) or problem, "invalid"
 end
@@ -22,7 +23,8 @@ end
 function M.write(value, name, dir)
   local format, message = find(name, dir, "write")
   if not format then return nil, message, "not_found" end
-  local text, problem = format.write(value)
+  local ok, text, problem = pcall(format.write, value)
+  if not ok then return nil, tostring(text), "invalid" end
   if text then return text end
   return nil, problem, "invalid"
 end

@@ -16,11 +16,12 @@ local Stack = {}
 Stack.__index = Stack
 Stack.__name = "orrery.stack"
 
---- All in one line; a script's with its file and line.
+--- All in one line; those of a file as a whole, or of a line of it, begin with it.
 local function invalid(problems)
   local parts = {}
   for i, problem in ipairs(problems) do
-    parts[i] = problem.line and problem_of.list { problem } or problem_of.text(problem)
+    local of_file = problem.line or (problem.file and not problem.path)
+    parts[i] = of_file and problem_of.list { problem } or problem_of.text(problem)
   end
   return nil, table.concat(parts, "; "), "invalid", problems
 end
