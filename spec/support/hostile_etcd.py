@@ -1,15 +1,15 @@
-"""A gateway of etcd that misbehaves. Prints its pid and port, then serves until killed.
+"""Gateways of etcd that misbehave. Prints its pid and their ports, then serves until killed.
 
-usage: hostile_etcd.py WAY [MORE]      what each answer is; see answer()
+usage: hostile_etcd.py WAY...      what each answer of one is; see do_POST()
 """
 import base64
 import http.server
 import json
 import os
 import sys
+import threading
 import time
 
-way = sys.argv[1]
 HEADER = {"cluster_id": "1", "revision": "5"}
 KEY = "/atproto/services/pds/a"
 VALUE = '{"address": "10.0.0.1", "port": 80}'
@@ -76,23 +76,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if way == "never" or (way == "watch-silent" and self.path.endswith("watch")):
+        if self.way == "never" or (self.way == "watch-silent" and self.path.endswith("watch")):
             time.sleep(60)
-        elif way == "half":
+        elif self.way == "half":
             self.send(200, BODIES["good"][:20], 500)
             self.close_connection = True
-        elif way == "close":
+        elif self.way == "close":
             self.close_connection = True
-        elif way == "missing":
+        elif self.way == "missing":
             self.send(404, b"404 page not found\n")
-        elif way == "big":
+        elif self.way == "big":
             self.send(200, b'{"x":"' + b"y" * (80 << 20) + b'"}')
-        elif way == "watch-status" and self.path.endswith("watch"):
+        elif self.way == "watch-status" and self.path.endswith("watch"):
             self.send(500, b"broken")
-        elif way in STREAMS and self.path.endswith("watch"):
-            self.stream(STREAMS[way])
+        elif self.way in STREAMS and self.path.endswith("watch"):
+            self.stream(STREAMS[self.way])
         else:
-            self.send(200, BODIES.get(way, BODIES["good"]))
+            self.send(200, BODIES.get(self.way, BODIES["good"]))
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -102,6 +102,11 @@ class Server(http.server.ThreadingHTTPServer):
         pass
 
 
-server = Server(("127.0.0.1", 0), Handler)
-print(os.getpid(), server.server_port, flush=True)
-server.serve_forever()
+def start(way):
+    handler = type("Handler", (Handler,), {"way": way})
+    server = Server(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever).start()
+    return server.server_port
+
+
+print(os.getpid(), *[start(way) for way in sys.argv[1:]], flush=True)
