@@ -4,7 +4,7 @@
 local orrery = require "orrery"
 
 local TABLES = { "version", "graph", "executor", "sleeps", "pds", "discovery_dns",
-  "discovery_consul", "discovery_etcd", "discovery_file" }
+  "discovery_consul", "discovery_etcd", "discovery_file", "render_live" }
 
 local bench = { orrery = "build/orrery", work = assert(os.getenv "BENCH_WORK") }
 local rows = {}

@@ -19,12 +19,15 @@ end
 
 local function path_of(self, service) return ("%s/%s.json"):format(self.folder, service) end
 
+--- Not onto the disk itself: that takes milliseconds, and what an answer wakes would wait for it.
+-- A file that a loss of power leaves broken is no answer.
 local function write(self, service, text)
-  local ok, message, code = core.file.write(path_of(self, service), text, { mode = MODE })
+  local options = { mode = MODE, sync = false }
+  local ok, message, code = core.file.write(path_of(self, service), text, options)
   if ok or code ~= "not_found" then return ok, message end
   ok, message = core.file.mkdir(self.folder, FOLDER_MODE)
   if not ok then return nil, message end
-  return core.file.write(path_of(self, service), text, { mode = MODE })
+  return core.file.write(path_of(self, service), text, options)
 end
 
 --- Keeps an answer of `backend`; `text` is its records as JSON.
