@@ -35,6 +35,8 @@ describe("a written file", function()
     output.write(file(path, "one", { mode = 384 }))
     output.write(file(path, "two", { mode = 384 }))
     assert.equal(384, mode_of(path .. ".bak"))
+    output.write(file(path, "no secret", { mode = 416 }))
+    assert.same({ 384, 416 }, { mode_of(path .. ".bak"), mode_of(path) })
   end)
 
   it("keeps the mode and the owner of what is somebody's own", function()

@@ -71,14 +71,16 @@ local function backup_path(path, n)
   return n == 1 and path .. ".bak" or ("%s.bak.%d"):format(path, n)
 end
 
---- Keeps what was there, and moves the older ones on.
-local function back_up(file, old, options)
+--- Keeps what was there, and moves the older ones on. It stays as close as it was: it may have a
+-- secret in it that the new text has not.
+local function back_up(file, old)
   for n = file.backups - 1, 1, -1 do
     if core.file.stat(backup_path(file.path, n)) then
       core.file.rename(backup_path(file.path, n), backup_path(file.path, n + 1))
     end
   end
-  return core.file.write(backup_path(file.path, 1), old.text, options)
+  return core.file.write(backup_path(file.path, 1), old.text, { mode = old.mode,
+    owner = file.owner and ("%d:%d"):format(old.uid, old.gid) or nil })
 end
 
 --- Mode and owner of what is to be written: of an old file that is somebody else's, its own.
@@ -96,7 +98,7 @@ local function replace(file, old)
   local ok, message = make_folder(file)
   if ok then ok, message = checked(file, old, options) end
   if ok and old and old.text ~= file.text and (file.backups or 0) > 0 then
-    ok, message = back_up(file, old, options)
+    ok, message = back_up(file, old)
   end
   if not ok then return nil, message end
   options.sync = true
