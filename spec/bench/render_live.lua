@@ -1,5 +1,5 @@
--- render_live -- a change in the backend, until the file that lists it is on the disk and the reload
--- signal has come; beside the server's own wake-up, in the same changes.
+-- render_live -- a change in the backend, until the file that lists it is on the disk and the
+-- reload signal has come; beside the server's own wake-up, in the same changes.
 local orrery = require "orrery"
 
 local discovery, file, json, process, task, time = orrery.discovery, orrery.file, orrery.json,
