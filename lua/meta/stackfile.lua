@@ -113,6 +113,48 @@ function env(name, default) end
 ---@field pid? integer
 ---@field dirs {data: string, config: string, logs: string, package: string?}
 
+---What a file of strategies/ returns: at least one of its functions, which wait only through `ctx`,
+---for ten seconds each.
+---
+---    return {
+---      options = { from = 7, to = 22 }, -- hours, UTC
+---      may_start = function(ctx, instance)
+---        local hour = ctx.time.now() // 3600 % 24
+---        if hour >= ctx.options.from and hour < ctx.options.to then return true end
+---        return false, instance.service .. " starts in the daytime"
+---      end,
+---    }
+---@class orrery.StrategyPlugin
+---@field options? table<string, any> their defaults; `coordination.options` are laid over them
+---@field decides? async fun(ctx: orrery.StrategyContext): boolean|string|nil, string? true, or the name of the node that decides; else nil and why nobody does
+---@field may_start? async fun(ctx: orrery.StrategyContext, instance: orrery.StrategyInstance): boolean?, string? true, or false and why not
+---@field members? async fun(ctx: orrery.StrategyContext): string[] the nodes that are there now
+---@field lost? async fun(ctx: orrery.StrategyContext, node: string) a node is no longer among them
+---@field retry? number seconds from a refusal to the next question (1)
+---@field interval? number seconds between two looks at the members (10)
+
+---@class orrery.StrategyContext: orrery.CheckContext
+---@field node string this machine's
+---@field nodes string[] the names of all
+---@field stack string its name
+---@field options table<string, any>
+---@field services fun(): orrery.StrategyService[] the instances of this node
+---@field discovery table<string, function> lookup, services, lock, renew_lock, unlock, kv_get, kv_put, kv_delete
+
+---@class orrery.StrategyService
+---@field id string
+---@field service string
+---@field state string
+---@field health string
+---@field desired string
+
+---@class orrery.StrategyInstance
+---@field id string
+---@field service string
+---@field address string
+---@field port? integer
+---@field tags string[]
+
 ---What a file of backends/ returns.
 ---@class orrery.BackendPlugin
 ---@field options? table<string, any> their defaults; `discovery.options` are laid over them

@@ -25,7 +25,7 @@ error("a meta file cannot be required")
 ---@field dependencyTimeout? number the default of every service's own (above 0; default 60)
 ---@field enableHealthChecks? boolean false keeps the order and waits for nothing but running (default true)
 ---@field options? table<string, any> what a strategy of strategies/ is told
----@field strategy? string how the nodes learn of each other: hub-spoke, leader-follower, peer-to-peer, mesh, or a file of strategies/ (default hub-spoke)
+---@field strategy? "hub-spoke"|"leader-follower"|"peer-to-peer"|"mesh"|string how the nodes learn of each other: hub-spoke, leader-follower, peer-to-peer, mesh, or a file of strategies/ (default hub-spoke)
 
 ---Where instances are registered and looked up.
 ---@class orrery.Discovery

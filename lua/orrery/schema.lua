@@ -415,7 +415,7 @@ M.coordination = node("object", "who decides", {
   fields = {
     strategy = text("how the nodes learn of each other: " .. table.concat(M.strategies, ", ") ..
       ", or a file of strategies/", { default = "hub-spoke", pattern = "^[%w_./-]+$",
-        says = "the name of a strategy, or a path" }),
+        says = "the name of a strategy, or a path", known = M.strategies }),
     options = node("map", "what a strategy of strategies/ is told", { keys = ANY_NAME,
       of = node("any", "a value") }),
     enableHealthChecks = flag("false keeps the order and waits for nothing but running",

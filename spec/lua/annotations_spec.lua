@@ -67,6 +67,18 @@ describe("an editor's checker", function()
     assert.same({}, problems(shipped("lua/types", "orrery.Service")))
   end)
 
+  test("has nothing against the examples of plug-ins and scripts", function()
+    local files = shipped("profiles/examples", "orrery.Stack")
+    for folder, kind in pairs { types = "orrery.Service", checks = "orrery.CheckPlugin",
+      strategies = "orrery.StrategyPlugin" } do
+      for name, text in pairs(shipped("profiles/examples/" .. folder, kind)) do
+        files[folder .. "_" .. name] = text
+      end
+    end
+    -- It does not see that a function changes a variable around it.
+    assert.same({}, problems(files, { "await-in-sync", "unnecessary-if" }))
+  end)
+
   test("has nothing against the stack of the README", function()
     local text = support.read(support.root .. "/README.md"):match("```lua\n(.-)```")
     assert.same({}, problems { ["stack.lua"] = typed("orrery.Stack", "\n" .. text) })
