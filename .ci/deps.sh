@@ -6,7 +6,7 @@ set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libcurl4-openssl-dev libyaml-dev
   libjansson-dev libc-ares-dev libmicrohttpd-dev liblua5.4-dev
-  libsystemd-dev libldns-dev"
+  libsystemd-dev libldns-dev libedit-dev"
 # npm installs the Node services; the rest compiles their one native module, where npm has no ready one.
 run="g++ make python3 ca-certificates curl"
 test="lua5.4 python3-yaml lua-busted lua-check python3-jsonschema clang-format mandoc groff-base postgresql systemd dbus bind9-dnsutils luarocks"
