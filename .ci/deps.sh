@@ -9,7 +9,7 @@ build="gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libcurl4-openssl-de
   libsystemd-dev libldns-dev libedit-dev"
 # npm installs the Node services; the rest compiles their one native module, where npm has no ready one.
 run="g++ make python3 ca-certificates curl"
-test="lua5.4 python3-yaml lua-busted lua-check python3-jsonschema clang-format mandoc groff-base postgresql systemd dbus bind9-dnsutils luarocks"
+test="tmux lua5.4 python3-yaml lua-busted lua-check python3-jsonschema clang-format mandoc groff-base postgresql systemd dbus bind9-dnsutils luarocks"
 bench="lua5.4 python3-jinja2 gettext-base nginx-light prometheus-blackbox-exporter"
 
 me=deps

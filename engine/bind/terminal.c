@@ -14,6 +14,7 @@
 #include "io/terminal.h"
 
 #define READER "orrery.reader"
+#define MAX_INSTEAD 65536
 
 /* Owned by its Lua handle, and closed by the loop at the latest. */
 struct reader {
@@ -91,8 +92,10 @@ static int l_insert(lua_State *L)
 {
     struct reader *r = bind_handle(L, 1, READER);
     const char *text = luaL_checkstring(L, 2);
+    lua_Integer instead = luaL_optinteger(L, 3, 0);
+    luaL_argcheck(L, instead >= 0 && instead <= MAX_INSTEAD, 3, "must be from 0 to 65536");
     if (r)
-        terminal_insert(r->terminal, text);
+        terminal_insert(r->terminal, text, (int)instead);
     return 0;
 }
 

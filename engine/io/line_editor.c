@@ -441,12 +441,13 @@ char *line_editor_text(struct line_editor *ed, size_t *ret_point)
     return buf_take(&text);
 }
 
-void line_editor_insert(struct line_editor *ed, const char *text)
+void line_editor_insert(struct line_editor *ed, const char *text, int instead)
 {
     if (!ed->active)
         return;
     wchar_t *wide = wide_of(text, true);
     enter(ed);
+    libedit.el_deletestr(ed->el, instead);
     libedit.el_winsertstr(ed->el, wide);
     press(ed, KEY_REFRESH);
     leave(ed);

@@ -33,8 +33,8 @@ enum line_event line_editor_feed(struct line_editor *ed, struct keys *keys, bool
  */
 char *line_editor_text(struct line_editor *ed, size_t *ret_point);
 
-/* Inserts text at the cursor of a line that is edited. */
-void line_editor_insert(struct line_editor *ed, const char *text);
+/* Inserts text at the cursor of a line that is edited, instead of so many characters before it. */
+void line_editor_insert(struct line_editor *ed, const char *text, int instead);
 
 /* Prints text (whole lines) above the prompt, if there is one, which is drawn again below it. */
 void line_editor_print(struct line_editor *ed, const char *text);

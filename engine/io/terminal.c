@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,11 +122,20 @@ static void half_key_rests(uv_timer_t *timer)
         answer(t, &event);
 }
 
+/* What was ready may be gone: a terminal drops its input when its mode changes. */
+static bool may_read(void)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&input, 1, 0) > 0;
+}
+
 static void input_ready(struct poller_socket *s, unsigned events)
 {
     struct terminal *t = (struct terminal *)((char *)s - offsetof(struct terminal, input));
     struct terminal_event event;
     (void)events;
+    if (!may_read())
+        return;
     read_input(t);
     if (take(t, false, &event))
         answer(t, &event);
@@ -266,10 +276,10 @@ struct terminal *terminal_open(struct io *io, const char *name, const char *hist
 
 bool terminal_is_edited(const struct terminal *t) { return t->editor != NULL; }
 
-void terminal_insert(struct terminal *t, const char *text)
+void terminal_insert(struct terminal *t, const char *text, int instead)
 {
     if (t->editor)
-        line_editor_insert(t->editor, text);
+        line_editor_insert(t->editor, text, instead);
 }
 
 void terminal_print(struct terminal *t, const char *text)

@@ -41,7 +41,7 @@ bool terminal_next(struct terminal *t, const char *prompt, struct terminal_event
 bool terminal_is_edited(const struct terminal *t);
 
 /* See line_editor.h. Without a person nothing is inserted, and text is printed as it is. */
-void terminal_insert(struct terminal *t, const char *text);
+void terminal_insert(struct terminal *t, const char *text, int instead);
 void terminal_print(struct terminal *t, const char *text);
 
 /* As line_history_add(); what is kept is found by the up-arrow. */

@@ -18,6 +18,7 @@ local CLASSES = {
   ["orrery.lock"] = "file.Lock",
   ["orrery.process"] = "process.Process",
   ["orrery.queue"] = "task.Queue",
+  ["orrery.reader"] = "terminal.Reader",
   ["orrery.notify"] = "process.NotifySocket",
   ["orrery.signals"] = "process.Signals",
   ["orrery.task"] = "task.Task",
@@ -63,6 +64,7 @@ local function make_one_of_each(dir)
   local lock <close> = assert(core.file.lock(dir .. "/lock"))
   local signals <close> = core.process.signals { "WINCH" }
   local notify <close> = assert(core.process.notify_socket(dir .. "/notify"))
+  local reader <close> = assert(core.terminal.reader())
   local check <close> = core.check.start { strategy = "file", path = dir }
   local backend <close> = assert(core.discovery.open("file", { filePath = dir }))
   local server <close> = assert(core.http.serve { path = path })
@@ -74,7 +76,7 @@ local function make_one_of_each(dir)
   assert.equal(200, client:join(10))
   assert(core.process.spawn { argv = { "true" } }):wait()
   core.graph.new():solve()
-  return { watch, lock, signals, notify, check, backend, out,
+  return { watch, lock, signals, notify, reader, check, backend, out,
     core.check.health(), core.task.queue() }
 end
 
