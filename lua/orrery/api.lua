@@ -58,6 +58,22 @@ local function get_why(agent, request)
     :format(name) })
 end
 
+--- The records of one service, or {service = records} of all, as this agent finds them.
+local function get_discovery(agent, request)
+  local name = request.query.service
+  local names, message = { name }, nil
+  if not name then names, message = agent.discovery:services() end
+  local found = {}
+  for _, service in ipairs(names or {}) do
+    local records
+    records, message = agent.discovery:lookup(service)
+    if not records then names = nil break end
+    found[service] = core.json.array(records)
+  end
+  if not names then return answer(request, 502, { error = message }) end
+  answer(request, 200, name and found[name] or found)
+end
+
 --- How the stack's file differs from what runs.
 local function get_changes(agent, request)
   local stack, plan, found = reload.look(agent)
@@ -112,6 +128,9 @@ local function route(agent, request)
   end
   if request.method == "GET" and path == "/v1/events" then return get_events(agent, request) end
   if request.method == "GET" and path == "/v1/why" then return get_why(agent, request) end
+  if request.method == "GET" and path == "/v1/discovery" then
+    return get_discovery(agent, request)
+  end
   if request.method == "GET" and path == "/v1/changes" then return get_changes(agent, request) end
   if request.method == "POST" and path == "/v1/reload" then return post_reload(agent, request) end
   local verb = path:match("^/v1/(%l+)$")

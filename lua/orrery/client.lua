@@ -31,6 +31,13 @@ function Client:state() return request(self, "GET", "/v1/state") end
 --- Why a service is as it is (orrery.why). Waits.
 function Client:why(service) return request(self, "GET", "/v1/why?service=" .. service) end
 
+--- The records of a service as the agent finds them; of all: {service = records}. Waits.
+function Client:lookup(service)
+  return request(self, "GET", "/v1/discovery?service=" .. core.text.url_encode(service))
+end
+
+function Client:discovery() return request(self, "GET", "/v1/discovery") end
+
 --- How the stack's file differs from what the agent runs (orrery.diff). Waits.
 function Client:changes() return request(self, "GET", "/v1/changes") end
 
