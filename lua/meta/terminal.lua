@@ -4,9 +4,11 @@ error("a meta file cannot be required")
 ---Lines that a person types, while tasks go on. Where standard input and output are no terminals,
 ---the lines of a file or a pipe are read instead, without any prompt.
 ---
----    local reader <close> = assert(orrery.terminal.reader { name = "mine" })
----    local kind, text = reader:next("mine> ")
----    if kind == "line" then print("you typed " .. text) end
+---```lua
+---local reader <close> = assert(orrery.terminal.reader { name = "mine" })
+---local kind, text = reader:next("mine> ")
+---if kind == "line" then print("you typed " .. text) end
+---```
 ---@class orrery.terminal
 local terminal = {}
 
