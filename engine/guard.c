@@ -20,16 +20,16 @@
 #include "core/mem.h"
 #include "core/proc.h"
 
-#define EXEC_LIMIT_MS                                                                              \
-    10000 /* a program that cannot be opened by then (a dead mount) is given up                    \
-           */
+/* When a program that cannot be opened (a dead mount) is given up. */
+#define EXEC_LIMIT_MS 10000
 #define RESCAN_MS 20
 #define START_POLL_MS 1000 /* how late the limit above may be noticed */
 #define FDS 4
+#define BUCKETS 1024
 
 /* One child, from its start until it and all it left behind are gone. */
 struct child {
-    struct child *next;
+    struct child *next, *next_id, *next_pid; /* of all; of its buckets */
     uint32_t id;
     pid_t pid;
     uint32_t uid; /* whose unmarked orphans it answers for */
@@ -48,6 +48,7 @@ struct keeper {
     pid_t pid;
     const char *token;
     struct child *children; /* owned */
+    struct child *by_id[BUCKETS], *by_pid[BUCKETS];
     struct pollfd *pollers; /* owned; room for `room` of them */
     size_t room;
     bool closing; /* the agent is gone */
@@ -61,20 +62,50 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+static struct child **pid_bucket(struct keeper *k, pid_t pid)
+{
+    return &k->by_pid[(unsigned)pid % BUCKETS];
+}
+
+static struct child **id_bucket(struct keeper *k, uint32_t id) { return &k->by_id[id % BUCKETS]; }
+
 static struct child *find_pid(struct keeper *k, pid_t pid)
 {
-    struct child *c = k->children;
+    struct child *c = *pid_bucket(k, pid);
     while (c && (c->pid != pid || c->exited))
-        c = c->next;
+        c = c->next_pid;
     return c;
 }
 
 static struct child *find_id(struct keeper *k, uint32_t id)
 {
-    struct child *c = k->children;
+    struct child *c = *id_bucket(k, id);
     while (c && c->id != id)
-        c = c->next;
+        c = c->next_id;
     return c;
+}
+
+static void add_child(struct keeper *k, struct child *c)
+{
+    struct child **by_id = id_bucket(k, c->id), **by_pid = pid_bucket(k, c->pid);
+    c->next = k->children;
+    c->next_id = *by_id;
+    c->next_pid = *by_pid;
+    k->children = *by_id = *by_pid = c;
+}
+
+/* `at` is where it is in the list of all. */
+static void drop_child(struct keeper *k, struct child **at)
+{
+    struct child *c = *at, **by_id = id_bucket(k, c->id), **by_pid = pid_bucket(k, c->pid);
+    while (*by_id != c)
+        by_id = &(*by_id)->next_id;
+    while (*by_pid != c)
+        by_pid = &(*by_pid)->next_pid;
+    *at = c->next;
+    *by_id = c->next_id;
+    *by_pid = c->next_pid;
+    free(c);
 }
 
 /* ---- ending what a child leaves behind ---- */
@@ -124,16 +155,26 @@ static bool is_in_between(const struct keeper *k, pid_t pid)
     return !owner_of(k, pid) && !proc_has_arguments(pid);
 }
 
-/* Kills what the child left behind. Returns how many of it were, or may have been, still there. */
-static int kill_leavings(struct keeper *k, const struct child *c)
+/* The guard's children that it did not start: what its own have orphaned. */
+static void find_orphans(struct keeper *k, struct pids *ret)
 {
-    struct pids pids = {0};
+    size_t kept = 0;
+    proc_children(k->pid, ret);
+    for (size_t i = 0; i < ret->count; i++)
+        if (!find_pid(k, ret->list[i]))
+            ret->list[kept++] = ret->list[i];
+    ret->count = kept;
+}
+
+/* Kills those of the orphans that the child left behind. Returns how many of them were, or may have
+ * been, still there. */
+static int kill_leavings(struct keeper *k, const struct child *c, const struct pids *orphans)
+{
     struct proc_stat stat;
     int count = 0;
-    proc_children(k->pid, &pids);
-    for (size_t i = 0; i < pids.count; i++) {
-        pid_t pid = pids.list[i];
-        if (find_pid(k, pid) || !proc_stat(pid, &stat) || !proc_alive(&stat))
+    for (size_t i = 0; i < orphans->count; i++) {
+        pid_t pid = orphans->list[i];
+        if (!proc_stat(pid, &stat) || !proc_alive(&stat))
             continue;
         bool in_between = is_in_between(k, pid);
         if (!in_between && !is_left_by(k, c, pid))
@@ -142,7 +183,6 @@ static int kill_leavings(struct keeper *k, const struct child *c)
             proc_kill_tree(pid);
         count++;
     }
-    pids_free(&pids);
     return count;
 }
 
@@ -158,11 +198,14 @@ static void kill_all(struct keeper *k)
 
 static void kill_child(struct keeper *k, struct child *c)
 {
+    struct pids orphans = {0};
     if (!c->exited) {
         proc_kill_tree(c->pid);
         kill(-c->pid, SIGKILL);
     }
-    kill_leavings(k, c);
+    find_orphans(k, &orphans);
+    kill_leavings(k, c, &orphans);
+    pids_free(&orphans);
 }
 
 /* ---- reaping ---- */
@@ -223,23 +266,32 @@ static void give_up_start(struct keeper *k, struct child *c)
     report_failure(k, c, &(struct guard_failure){.stage = GUARD_AT_EXEC, .number = ETIMEDOUT});
 }
 
-static bool is_gone(struct keeper *k, const struct child *c)
+static bool is_gone(struct keeper *k, const struct child *c, const struct pids *orphans)
 {
-    if (!c->exited)
-        return false;
     bool group_left = kill(-c->pid, 0) == 0;
-    return (kill_leavings(k, c) == 0 && !group_left) || now_ms() >= c->give_up_ms;
+    return (kill_leavings(k, c, orphans) == 0 && !group_left) || now_ms() >= c->give_up_ms;
+}
+
+static bool has_exited(const struct keeper *k)
+{
+    const struct child *c = k->children;
+    while (c && !c->exited)
+        c = c->next;
+    return c != NULL;
 }
 
 /* Reports the children that are gone. Returns true if some have exited but left something. */
 static bool settle(struct keeper *k)
 {
+    struct pids orphans = {0}; /* of all that have exited: they had them when they were reaped */
     bool unsettled = false;
+    if (has_exited(k))
+        find_orphans(k, &orphans);
     for (struct child **at = &k->children; *at;) {
         struct child *c = *at;
         if (c->exited && c->starting >= 0)
             conclude_start(k, c);
-        if (!is_gone(k, c)) {
+        if (!c->exited || !is_gone(k, c, &orphans)) {
             unsettled |= c->exited;
             at = &c->next;
             continue;
@@ -247,9 +299,9 @@ static bool settle(struct keeper *k)
         if (!c->failed)
             report(k, &(struct guard_report){
                           .news = GUARD_EXITED, .id = c->id, .pid = c->pid, .status = c->status});
-        *at = c->next;
-        free(c);
+        drop_child(k, at);
     }
+    pids_free(&orphans);
     return unsettled;
 }
 
@@ -284,8 +336,7 @@ static void spawn(struct keeper *k, const struct guard_request *r, const int fds
     }
     c->starting = status[0];
     c->start_by_ms = now_ms() + EXEC_LIMIT_MS;
-    c->next = k->children;
-    k->children = c;
+    add_child(k, c);
 }
 
 static void obey(struct keeper *k, const struct guard_request *r, const int *fds, int count)

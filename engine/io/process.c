@@ -21,10 +21,13 @@
     32 /* starts under way at once: each holds four descriptors in the socket                      \
         */
 
+#define BUCKETS 256
+
 enum process_state { PROCESS_QUEUED, PROCESS_STARTING, PROCESS_RUNNING };
 
 struct process {
     struct process *next, **prev; /* processes.all, oldest first */
+    struct process *next_id;      /* in its bucket */
     struct processes *owner;      /* borrowed */
     uint32_t id;
     enum process_state state;
@@ -56,6 +59,8 @@ struct processes {
     uv_poll_t poll;
     int events; /* what it polls for */
     struct process *all, **tail;
+    struct process *by_id[BUCKETS];
+    struct process *queued; /* none before it waits to be started */
     uint32_t last_id;
     int unanswered;
     struct request *requests, **requests_tail; /* owned */
@@ -88,11 +93,17 @@ static void close_fds(struct process *p)
 static void process_free(struct process *p)
 {
     struct processes *ps = p->owner;
+    struct process **by_id = &ps->by_id[p->id % BUCKETS];
+    while (*by_id != p)
+        by_id = &(*by_id)->next_id;
+    *by_id = p->next_id;
     *p->prev = p->next;
     if (p->next)
         p->next->prev = p->prev;
     else
         ps->tail = p->prev;
+    if (ps->queued == p)
+        ps->queued = p->next;
     close_fds(p);
     process_order_free(&p->order);
     free(p);
@@ -115,9 +126,9 @@ static void finish_run(struct process *p, int status)
 
 static struct process *find(struct processes *ps, uint32_t id)
 {
-    struct process *p = ps->all;
+    struct process *p = ps->by_id[id % BUCKETS];
     while (p && p->id != id)
-        p = p->next;
+        p = p->next_id;
     return p;
 }
 
@@ -285,10 +296,9 @@ static void listen_for(struct processes *ps, int events)
 
 static struct process *first_queued(struct processes *ps)
 {
-    struct process *p = ps->all;
-    while (p && p->state != PROCESS_QUEUED)
-        p = p->next;
-    return p;
+    while (ps->queued && ps->queued->state != PROCESS_QUEUED)
+        ps->queued = ps->queued->next;
+    return ps->queued;
 }
 
 /* Sends what can be sent. A start that failed is told from here: only called from the loop. */
@@ -449,6 +459,10 @@ static struct process *add(struct processes *ps)
     p->prev = ps->tail;
     *ps->tail = p;
     ps->tail = &p->next;
+    p->next_id = ps->by_id[p->id % BUCKETS];
+    ps->by_id[p->id % BUCKETS] = p;
+    if (!ps->queued)
+        ps->queued = p;
     update_ref(ps);
     return p;
 }
