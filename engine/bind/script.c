@@ -1,6 +1,7 @@
 /* script.c -- orrery.script: user scripts that compute and may not wait. Documented in
  * lua/meta/script.lua. */
 #include <lauxlib.h>
+#include <malloc.h>
 #include <string.h>
 #include <time.h>
 
@@ -154,4 +155,13 @@ static int l_root(lua_State *L)
     return 1;
 }
 
-const luaL_Reg bind_script[] = {{"load", l_load}, {"call", l_call}, {"root", l_root}, {NULL, NULL}};
+/* The allocator keeps what was freed, unless it lies at the very end. */
+static int l_tidy(lua_State *L)
+{
+    lua_gc(L, LUA_GCCOLLECT);
+    malloc_trim(0);
+    return 0;
+}
+
+const luaL_Reg bind_script[] = {
+    {"load", l_load}, {"call", l_call}, {"root", l_root}, {"tidy", l_tidy}, {NULL, NULL}};

@@ -47,7 +47,7 @@ struct capture {
     uv_work_t work;
     atomic_bool
         written; /* by the writer: the chunk is done with, though the loop may not know yet */
-    struct tail_line tail[TAIL_LINES];
+    struct tail_line *tail; /* owned: TAIL_LINES of them once there is a line */
     size_t tail_first, tail_count, tail_bytes;
     void (*done)(void *data);
     void *data;
@@ -67,6 +67,7 @@ static void free_if_idle(struct capture *c)
         return;
     for (size_t i = 0; i < c->tail_count; i++)
         free(c->tail[(c->tail_first + i) % TAIL_LINES].text);
+    free(c->tail);
     if (c->has_file)
         log_file_close(&c->file);
     for (int i = 0; i < 2; i++)
@@ -126,6 +127,8 @@ static void drop_oldest(struct capture *c)
 
 static void keep_in_tail(struct capture *c, const char *text, size_t len)
 {
+    if (!c->tail)
+        c->tail = xcalloc(TAIL_LINES, sizeof *c->tail);
     if (c->tail_count == TAIL_LINES)
         drop_oldest(c);
     while (c->tail_count && c->tail_bytes + len > TAIL_BYTES)

@@ -23,6 +23,8 @@ local M = {}
 local LEFTOVER_GRACE = 3
 local FAREWELL = 5    -- seconds for deregistering at the end
 local STREAMS_END = 1 -- seconds for readers of events to get the last ones
+local QUIET = 1       -- seconds without an event, after which memory is given back
+local GROWN = 1.25    -- times what was in use after the last time makes it worth while
 
 local function make_folders(stack)
   for _, name in ipairs({ "state", "run", "logs" }) do
@@ -117,6 +119,27 @@ local function watch_guard(agent)
     agent.failure = "the guard died (" .. tostring(message) .. "); its services were stopped"
     log.error(agent.failure)
     supervisor.command(agent.supervisor, "kill")
+  end)
+end
+
+--- A start needs several times the memory that what runs needs afterwards.
+local function keep_tidy(agent)
+  local least = 0
+  return task.spawn(function()
+    while true do
+      local queue = events.follow(agent.log)
+      queue:pop()
+      events.unfollow(agent.log, queue)
+      local seen
+      repeat
+        seen = agent.log.seq
+        core.time.sleep(QUIET)
+      until agent.log.seq == seen
+      if collectgarbage("count") > GROWN * least then
+        core.script.tidy()
+        least = collectgarbage("count")
+      end
+    end
   end)
 end
 
@@ -216,7 +239,7 @@ local function live(agent, options)
   agent.registrar_task = task.spawn(registrar_of.run, agent.registrar)
   agent.api_task = task.spawn(api.run, agent, agent.server)
   agent.on_signal = options.on_signal or agent.on_signal
-  agent.tasks = { watch_signals(agent), watch_guard(agent),
+  agent.tasks = { watch_signals(agent), watch_guard(agent), keep_tidy(agent),
     task.spawn(live_files.run, agent.keeper) }
   if agent.supervisor.strategy then
     table.insert(agent.tasks, task.spawn(strategy_of.watch, agent.supervisor.strategy,
@@ -226,6 +249,7 @@ local function live(agent, options)
   end
   if options.on_event then table.insert(agent.tasks, follow_events(agent, options.on_event)) end
   if options.on_open then options.on_open(agent) end
+  core.script.tidy() -- what starts now fills the holes that the loading of the stack has left
   local running = task.spawn(supervisor.run, agent.supervisor)
   supervisor.command(agent.supervisor, "up", options.services)
   local ok, err = running:join()

@@ -59,7 +59,7 @@ local function context_of(run, name, timeout)
 end
 
 local function run_function(run, spec, name)
-  local ok, value, message = pcall(spec.run, context_of(run, name, spec.timeout), run.shown)
+  local ok, value, message = pcall(spec.run, context_of(run, name, spec.timeout), run.shown())
   if not ok then return nil, tostring(value) end
   if not value and message then return nil, tostring(message) end
   return true

@@ -167,6 +167,11 @@ local function own_environment(driver, i, run)
   return env
 end
 
+--- What a running instance needs of all that was rendered for its start.
+local function kept(rendered)
+  return { hooks = rendered.hooks, stop = rendered.stop, cwd = rendered.cwd }
+end
+
 local function launch(driver, i, run, tell, env)
   run.spawning = true
   local child, err, code = spawn(driver, i, run.rendered, env)
@@ -175,9 +180,10 @@ local function launch(driver, i, run, tell, env)
     if run.socket then run.socket:close() end
     return tell(start_error(err, { fatal = code == "not_found" or code == "denied" }))
   end
-  run.process, run.shown.pid = child, child.pid
+  run.process = child
   task.spawn(watch_exit, driver, i, run, tell)
   tell(started(driver, i, run.rendered, child.pid))
+  run.rendered, run.files = kept(run.rendered), nil
   ready.follow(i.service, child, run.socket, mark_of(driver, i), tell)
   hooks.add(run.hooks, run, "afterStart", tell)
   if run.kill then child:kill() end
@@ -258,9 +264,11 @@ function M.new(stack, context, shown)
 
   function driver.start(_, i, tell)
     local run = { id = i.id, dir = stack.dir, group = i.service.group, tell = tell,
-      hooks = i.run and i.run.hooks or hooks.new(),
-      shown = { id = i.id, service = i.service.name, address = i.address, port = i.port,
-        dirs = i.dirs } }
+      hooks = i.run and i.run.hooks or hooks.new() }
+    function run.shown()
+      return { id = i.id, service = i.service.name, address = i.address, port = i.port,
+        dirs = i.dirs, pid = run.process and run.process.pid }
+    end
     i.run = run
     run.starter = task.spawn(function()
       local ok, err = xpcall(start, debug.traceback, driver, i, run, tell)

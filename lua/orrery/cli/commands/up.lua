@@ -23,6 +23,8 @@ local function join(ctx, stack, client)
   return report.code(final, set)
 end
 
+local PAUSE = 150 -- percent; the agent lives long, and what garbage lies between stays in its heap
+
 return {
   name = "up",
   group = "run",
@@ -44,6 +46,7 @@ return {
     "4    the agent or a backend could not be reached", "124  with -d: not settled in time"},
   example = "orrery -f simple-pds up -d",
   run = function(ctx)
+    collectgarbage("setpause", PAUSE)
     local stack, problems = view.checked(ctx)
     if not stack then session.refuse(ctx, problems) end
     session.services(ctx, stack)
