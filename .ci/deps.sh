@@ -10,7 +10,8 @@ build="gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libcurl4-openssl-de
 # npm installs the Node services; the rest compiles their one native module, where npm has no ready one.
 run="g++ make python3 ca-certificates curl"
 test="tmux lua5.4 python3-yaml lua-busted lua-check python3-jsonschema clang-format mandoc groff-base postgresql systemd dbus bind9-dnsutils luarocks"
-bench="lua5.4 python3-jinja2 gettext-base nginx-light prometheus-blackbox-exporter"
+bench="lua5.4 python3-jinja2 gettext-base nginx-light prometheus-blackbox-exporter
+  supervisor s6"
 
 me=deps
 . "$(dirname "$0")/progress.sh"
@@ -80,10 +81,10 @@ keep_postgresql_quiet() {
   [ -e $conf ] || as_root sh -c "mkdir -p ${conf%/*} && echo 'create_main_cluster = false' >$conf"
 }
 
-# The benches run servers of their own too; Debian starts these two with the machine.
+# The benches run servers of their own too; Debian starts these with the machine.
 keep_peers_quiet() {
   [ -d /run/systemd/system ] || return 0
-  for name in nginx prometheus-blackbox-exporter; do
+  for name in nginx prometheus-blackbox-exporter supervisor; do
     case " $* " in *" $name"*) as_root systemctl --quiet disable --now $name || true ;; esac
   done
 }

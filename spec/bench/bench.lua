@@ -3,8 +3,8 @@
 --   bench.median(numbers), bench.work (a folder), bench.orrery (the program)
 local orrery = require "orrery"
 
-local TABLES = { "version", "graph", "executor", "sleeps", "pds", "discovery_dns",
-  "discovery_consul", "discovery_etcd", "discovery_file", "render_live" }
+local TABLES = { "version", "graph", "executor", "sleeps", "supervise", "waves", "growth", "pds",
+  "discovery_dns", "discovery_consul", "discovery_etcd", "discovery_file", "render_live" }
 
 local bench = { orrery = "build/orrery", work = assert(os.getenv "BENCH_WORK") }
 local rows = {}

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 work=$(mktemp -d "${TMPDIR:-/tmp}/orrery-bench.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work" # as root, services run as another user
-for helper in fork_exec measure edges bare_tcp listener render_live; do
+for helper in fork_exec bare_spawn measure edges bare_tcp listener render_live; do
   ${CC:-cc} -O2 -Wall -Wextra -o "$work/$helper" "spec/bench/$helper.c"
 done
 ${CC:-cc} -O2 -Wall -Wextra -o "$work/bare_http" spec/bench/bare_http.c $(pkg-config --cflags --libs libcurl)

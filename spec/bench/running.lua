@@ -24,6 +24,24 @@ function M.connect(stack)
   return agent or error(state, 0), state
 end
 
+--- When the first of `count` services began to start, and when the last ran.
+function M.span(stack, count)
+  local agent = M.connect(stack)
+  local events = assert(agent:events { since = 0, follow = false })
+  local first, last
+  local ran = 0
+  for event in function() return events:next(5) end do
+    if event.type == "state" and event.to == "starting" then first = first or event.at end
+    if event.type == "state" and event.to == "running" then last, ran = event.at, ran + 1 end
+  end
+  events.close()
+  assert(ran == count, ("%d of %d services ran"):format(ran, count))
+  return first, last
+end
+
+--- The pid of the guard.
+function M.guard(stack) return select(2, M.connect(stack)).agent.guard end
+
 --- A number of /proc/PID/status.
 function M.field(pid, name)
   local text = assert(file.read(("/proc/%d/status"):format(pid)))

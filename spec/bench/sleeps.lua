@@ -9,30 +9,14 @@ for n = 1, %d do services["sleep-" .. n] = { exec = { "sleep", "1000" } } end
 return { name = "bench-sleeps", profile = "custom", stateDir = "state", services = services }
 ]]
 
--- From the first service that starts to the last that runs.
-local function start_span(stack)
-  local agent = running.connect(stack)
-  local events = assert(agent:events { since = 0, follow = false })
-  local first, last
-  local ran = 0
-  for event in function() return events:next(5) end do
-    if event.type == "state" and event.to == "starting" then first = first or event.at end
-    if event.type == "state" and event.to == "running" then
-      last, ran = event.at, ran + 1
-    end
-  end
-  events.close()
-  assert(ran == SERVICES, ("%d of %d services ran"):format(ran, SERVICES))
-  return (last - first) * 1000
-end
-
 return function(bench)
   bench.say(("%d services that need nothing"):format(SERVICES))
   local path = running.write(bench, "sleeps", SLEEPS_STACK:format(SERVICES))
   local bare, argv = {}, { bench.work .. "/fork_exec", tostring(SERVICES) }
   for i = 1, 5 do bare[i] = tonumber(bench.run(argv)) end
   running.with_stack(bench, path, function(stack, took)
-    local ours, base = start_span(stack), bench.median(bare)
+    local first, last = running.span(stack, SERVICES)
+    local ours, base = (last - first) * 1000, bench.median(bare)
     bench.row(("%d services: bare fork and exec"):format(SERVICES), ("%.0f ms"):format(base))
     bench.row("  first starting to last running, here", ("%.0f ms"):format(ours))
     bench.row("  beyond fork and exec, each", ("%.2f ms"):format((ours - base) / SERVICES),
