@@ -1,7 +1,8 @@
 """A server in the place of Consul that answers as its first argument says. Prints its pid and port.
 
 Every answer to /v1/... is of one kind: garbage half never html no-index huge-index shapes leaderless
-empty wild (the bytes of a good answer, changed at random by the seed that is the second argument).
+empty late (a good one, after some ms) wild (the bytes of a good answer, changed at random by the
+seed that is the second argument).
 /count tells how many others were asked for.
 """
 import json
@@ -73,6 +74,9 @@ def answer(sock, number):
         reply(sock, b"No cluster leader", "500 Internal Server Error", "1")
     elif KIND == "empty":
         reply(sock, b"")
+    elif KIND == "late":
+        time.sleep(chance.random() / 50)
+        reply(sock, json.dumps(GOOD).encode())
     elif KIND == "wild":
         reply(sock, wild())
 

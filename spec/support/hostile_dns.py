@@ -101,6 +101,12 @@ def answer(query, mode, kind, end, tcp):
     if mode == "other":  # an answer to a question that was not asked
         other = query[:12] + name("other.test") + query[end - 4:end]
         return message(other, len(other), 3)
+    if mode == "many" and kind == PTR:
+        return message(query, end, answers=[record(POINTER, PTR, b"\x03" + b"%03d" % i + POINTER)
+                                            for i in range(60)])
+    if mode == "many" and kind == SRV:
+        return message(query, end, answers=[record(POINTER, SRV, struct.pack(">HHH", 0, 0, 1)
+                                                   + b"\x01h" + POINTER)])
     if kind == SOA:
         return message(query, end, answers=[soa("test")])
     return message(query, end, 3, authority=[soa("test")])

@@ -6,6 +6,7 @@ import base64
 import http.server
 import json
 import os
+import random
 import sys
 import threading
 import time
@@ -78,6 +79,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.way == "never" or (self.way == "watch-silent" and self.path.endswith("watch")):
             time.sleep(60)
+        elif self.way == "late":
+            time.sleep(random.random() / 50)
+            self.send(200, BODIES["good"])
         elif self.way == "half":
             self.send(200, BODIES["good"][:20], 500)
             self.close_connection = True
