@@ -124,9 +124,9 @@ uint64_t consul_op_left_ms(const struct consul_op *op);
 bool consul_op_failed(struct consul_op *op, const struct consul_reply *reply,
                       const struct err *err);
 
-/* Before a question that waits: true if it may be asked now; else `resume` is called when it may,
- * or when the operation's time is up. */
-bool consul_turn_take(struct consul_op *op, uv_timer_cb resume);
+/* Before a question: true if it may be asked now, as may any that does not wait; else `resume` is
+ * called when it may, or when the operation's time is up. */
+bool consul_turn_take(struct consul_op *op, bool waits, uv_timer_cb resume);
 void consul_turn_end(struct consul_op *op); /* it waits no more; may be called twice */
 
 /* The verbs of the other files. They start an operation. */

@@ -118,7 +118,7 @@ static void ask_key(uv_timer_t *timer)
     struct consul_op *op = timer->data;
     struct buf path = {0};
     uint64_t wait_ms = 0;
-    if (consul_watch_waits(op->more, op) && !consul_turn_take(op, ask_key))
+    if (!consul_turn_take(op, consul_watch_waits(op->more, op), ask_key))
         return;
     char *query = consul_watch_query(op->more, op, &wait_ms);
     buf_puts(&path, "/v1/kv/");

@@ -176,7 +176,8 @@ static void waited(void *data, const struct consul_reply *reply, const struct er
     if (held && consul_op_left_ms(op) == 0)
         give_up(op, reply);
     else
-        later(op, held ? 0 : REST_MS);
+        later(op, REST_MS); /* also so that a server which never lets us wait is not asked all the
+                             * time */
 }
 
 static void wait_for_key(struct consul_op *op)
@@ -184,7 +185,7 @@ static void wait_for_key(struct consul_op *op)
     struct locking *l = op->more;
     uint64_t left = consul_op_left_ms(op), wait = left < CONSUL_WAIT_MS ? left : CONSUL_WAIT_MS;
     l->waiting = l->index && wait;
-    if (l->waiting && !consul_turn_take(op, begin))
+    if (!consul_turn_take(op, l->waiting, begin))
         return;
     if (op->turn.brief && wait > CONSUL_BRIEF_MS)
         wait = CONSUL_BRIEF_MS;

@@ -62,9 +62,9 @@ static void deny(struct consul_op *op, const struct consul_reply *reply, const c
 {
     struct err err = {0};
     char *text = xasprintf("the answer is empty because %s may not read %s%s%s",
-                           reply->with_token ? "the token" : "no token was sent and anybody", right,
+                           reply->token ? "the token" : "no token was sent and anybody", right,
                            *name ? " " : "", name);
-    const char *remedy = reply->with_token
+    const char *remedy = reply->token
                              ? "; its policy needs service_prefix \"\" { policy = \"read\" } and "
                                "node_prefix \"\" { policy = \"read\" }, or the names that matter"
                              : ": set consulToken or consulTokenFile";
@@ -202,7 +202,7 @@ static void ask_instances(uv_timer_t *timer)
     struct consul_op *op = timer->data;
     struct lookup *l = op->more;
     uint64_t wait_ms = 0;
-    if (consul_watch_waits(&l->watch, op) && !consul_turn_take(op, ask_instances))
+    if (!consul_turn_take(op, consul_watch_waits(&l->watch, op), ask_instances))
         return;
     char *path = xasprintf("/v1/health/service/%s", op->request.service);
     char *query = consul_watch_query(&l->watch, op, &wait_ms);

@@ -34,10 +34,14 @@ static void begin(struct consul *c, struct consul_turn *turn)
     append(&c->waiting, turn);
 }
 
-bool consul_turn_take(struct consul_op *op, uv_timer_cb resume)
+bool consul_turn_take(struct consul_op *op, bool waits, uv_timer_cb resume)
 {
     struct consul *c = op->consul;
     struct consul_turn *turn = &op->turn;
+    if (!waits) { /* its time may have run out in the queue: then it must not be resumed, too */
+        consul_turn_end(op);
+        return true;
+    }
     if (turn->list == &c->waiting)
         return true;
     remove_turn(turn);

@@ -114,6 +114,44 @@ describe("the consul backend before a server that is none", function()
     end)
   end
 
+  it("asks no watch twice at a time, however many wait for their turn", function()
+    with("slow", function(backend)
+      local _, cursor = backend:lookup "web"
+      local watchers = {}
+      for i = 1, 200 do
+        watchers[i] = task.spawn(function() return backend:lookup("web", cursor, 0.5) end)
+      end
+      for i = 1, 200 do
+        local list, same = watchers[i]:join(20)
+        assert.equal("web@a", assert(list, same)[1].id)
+        assert.equal(cursor, same)
+      end
+    end)
+  end)
+
+  it("does not show the token, even if the server does", function()
+    local server = servers.start("consul_hostile.py", "echo")
+    local backend = assert(core.discovery.open("consul",
+      { consulAddress = "127.0.0.1:" .. server.ports[1], consulToken = "hush-hush" }))
+    for name, verb in pairs(VERBS) do
+      for _ = 1, 3 do
+        local value, message = verb(backend)
+        if not value then
+          assert.is_nil(message:find("hush", 1, true), name .. ": " .. message)
+          assert.is_nil(message:find "%c", name)
+        end
+      end
+    end
+    local shown = 0
+    for _ = 1, 3 do
+      local _, message = backend:lookup "web"
+      if message:find("X-Consul-Token: ***", 1, true) then shown = shown + 1 end
+    end
+    backend:close()
+    server.stop()
+    assert.equal(3, shown)
+  end)
+
   it("is told that there is no leader, at once", function()
     with("leaderless", function(backend, address)
       local _, message, code = backend:lookup "web"

@@ -1,13 +1,15 @@
 """A server in the place of Consul that answers as its first argument says. Prints its pid and port.
 
 Every answer to /v1/... is of one kind: garbage half never html no-index huge-index shapes leaderless
-empty late (a good one, after some ms) wild (the bytes of a good answer, changed at random by the
+empty late (a good one, after some ms) slow (blocking queries take longer than they
+should, others take half a second) echo (what was asked, as an error) wild (the bytes of a good answer, changed at random by the
 seed that is the second argument).
 /count tells how many others were asked for.
 """
 import json
 import os
 import random
+import re
 import socket
 import sys
 import threading
@@ -55,7 +57,7 @@ def wild():
     return bytes(text)
 
 
-def answer(sock, number):
+def answer(sock, number, query, head):
     if KIND == "garbage":
         sock.sendall(b"\x00\xff nonsense\r\n\r\n")
     elif KIND == "half":
@@ -74,6 +76,12 @@ def answer(sock, number):
         reply(sock, b"No cluster leader", "500 Internal Server Error", "1")
     elif KIND == "empty":
         reply(sock, b"")
+    elif KIND == "slow":
+        wait = re.search(r"wait=(\d+)ms", query)
+        time.sleep(int(wait.group(1)) / 1000 + 0.15 if wait else 0.5 if number > 1 else 0)
+        reply(sock, json.dumps(GOOD).encode())
+    elif KIND == "echo":
+        reply(sock, b"You sent:\n" + head, ["404 Not Found", "403 Forbidden", "418 I'm a teapot"][number % 3])
     elif KIND == "late":
         time.sleep(chance.random() / 50)
         reply(sock, json.dumps(GOOD).encode())
@@ -90,19 +98,19 @@ def serve(sock):
             if not piece:
                 return
             data += piece
-        path = data.split(b" ", 2)[1].decode().split("?")[0]
+        path, _, query = data.split(b" ", 2)[1].decode().partition("?")
         if path == "/count":
             reply(sock, b"%d" % asked)
         else:
             asked += 1
-            answer(sock, asked)
+            answer(sock, asked, query, data)
     except OSError:
         pass
     finally:
         sock.close()
 
 
-listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+listener = socket.create_server(("127.0.0.1", 0), backlog=512)
 print(os.getpid(), listener.getsockname()[1], flush=True)
 while True:
     client, _ = listener.accept()
