@@ -9,6 +9,7 @@
 #include "core/err.h"
 #include "core/instance.h"
 #include "core/mem.h"
+#include "core/remark.h"
 #include "core/texts.h"
 
 #define MAX_TEXT 300   /* of Consul's own words in an error */
@@ -67,14 +68,10 @@ bool consul_is_undone(const struct consul_reply *reply)
 int consul_fail(const char *code, const struct consul_reply *reply, const char *text,
                 const char *remedy, struct err *err)
 {
-    char shown[MAX_TEXT + 1];
-    size_t len = strnlen(text, MAX_TEXT);
-    for (size_t i = 0; i < len; i++)
-        shown[i] = iscntrl((unsigned char)text[i]) ? ' ' : text[i];
-    while (len && shown[len - 1] == ' ')
-        len--;
-    shown[len] = '\0';
-    return err_set(err, code, "%s: %s%s", reply->address, shown, remedy);
+    char *shown = remark(text, MAX_TEXT, reply->token);
+    err_set(err, code, "%s: %s%s", reply->address, shown, remedy);
+    free(shown);
+    return -1;
 }
 
 static int deny(const struct consul_reply *reply, struct err *err)
@@ -82,17 +79,15 @@ static int deny(const struct consul_reply *reply, struct err *err)
     if (says(reply, "ACL not found"))
         return consul_fail(
             "denied", reply, "Consul does not know the token",
-            reply->with_token
-                ? ": it was revoked or is mistyped; give a valid one as consulToken or "
-                  "in consulTokenFile"
-                : "",
+            reply->token ? ": it was revoked or is mistyped; give a valid one as consulToken or "
+                           "in consulTokenFile"
+                         : "",
             err);
     if (says(reply, "ACL support disabled"))
         return consul_fail("denied", reply, reply->body, "", err);
     return consul_fail("denied", reply, reply->body,
-                       reply->with_token
-                           ? "; give the token a policy with that right"
-                           : "; no token was sent: set consulToken or consulTokenFile",
+                       reply->token ? "; give the token a policy with that right"
+                                    : "; no token was sent: set consulToken or consulTokenFile",
                        err);
 }
 
@@ -114,8 +109,8 @@ int consul_refusal(const struct consul_reply *reply, struct err *err)
     const char *code = reply->status == 429 || reply->status >= 500 ? "io" : "invalid";
     if (alien)
         code = "bad_reply";
-    char *text = xasprintf("Consul answered %d%s%.*s", reply->status, *reply->body ? ": " : "",
-                           MAX_TEXT, reply->body);
+    char *text =
+        xasprintf("Consul answered %d%s%s", reply->status, *reply->body ? ": " : "", reply->body);
     consul_fail(code, reply, text, alien ? "; is this the HTTP port of a Consul agent?" : "", err);
     free(text);
     return -1;

@@ -21,7 +21,7 @@ struct consul_reply {
     uint64_t contact_ms; /* since the server heard from its leader */
     bool same;           /* its index is the one that was waited for: it was not read again */
     bool filtered;       /* it left out what the token may not read (Consul 1.11 says so) */
-    bool with_token;     /* the question had one */
+    const char *token;   /* the question's; NULL: it had none */
     bool stale;          /* asked of one server only, as the cluster has no leader */
 };
 

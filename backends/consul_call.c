@@ -143,7 +143,7 @@ static void ask(struct consul_call *call)
                                 .cert = c->cert_file,
                                 .key = c->key_file,
                                 .server_name = c->server_name,
-                                .reuse = true,
+                                .reuse = !call->of.once, /* libcurl asks again if a kept one died */
                             },
                             answered, call);
     free_headers(headers);
@@ -293,7 +293,7 @@ static void answered(void *data, const struct http_response *response, const str
                                  .status = response->status,
                                  .body = response->body,
                                  .body_len = response->body_len,
-                                 .with_token = call->token != NULL,
+                                 .token = call->token,
                                  .stale = call->stale};
     consul_read_headers(&reply, response->headers);
     reply.same = is_same(call, &reply);

@@ -271,6 +271,7 @@ static const struct known_failure known_failures[] = {
     {"user name is empty", "denied", "etcd wants a user: set etcdUser and etcdPassword", false},
     {"invalid user ID or password", "denied",
      "etcd does not know this user or password (etcdUser, etcdPassword)", false},
+    {"authentication is not enabled", "invalid", "authentication is not enabled", false},
     {"invalid auth token", "denied", "etcd does not accept the token that it gave", false},
     {"database space exceeded", "io",
      "etcd's database is full: compact and defragment it, then disarm its alarm", false},
@@ -297,9 +298,11 @@ static void failed_by_etcd(struct etcd_call *call, const struct wire_failure *fa
     const struct known_failure *known = find_failure(failure->message);
     if (login_again(call, failure))
         return;
-    char *line = wire_line(failure->message);
+    char *line = wire_line(failure->message, call->client->token);
     if (known)
         err_set(&call->err, known->code, "%s: %s", address_of(call), known->sentence);
+    else if (call == call->client->login) /* it may repeat the password */
+        err_set(&call->err, "bad_reply", "%s: etcd refuses the login", address_of(call));
     else
         err_set(&call->err, "bad_reply", "%s: etcd refuses it: %s", address_of(call), line);
     free(line);

@@ -40,7 +40,7 @@ static int add_endpoint(struct etcd_client *client, const char *text, size_t len
         err_set(err, "invalid",
                 bad ? "etcdEndpoints: \"%.100s\" is no server: write host:port"
                     : "etcdEndpoints: \"%.100s\" is one server too many",
-                given);
+                strchr(given, '@') ? "***" : given);
         free(given);
         return -1;
     }

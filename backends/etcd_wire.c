@@ -9,7 +9,7 @@
 #include "core/base64.h"
 #include "core/err.h"
 #include "core/mem.h"
-#include "core/utf8.h"
+#include "core/remark.h"
 
 #define MAX_MESSAGE 200
 
@@ -255,13 +255,9 @@ bool wire_read_failure(const json_t *json, struct wire_failure *ret)
     return json_is_integer(code) && ret->message;
 }
 
-char *wire_line(const char *message)
+char *wire_line(const char *message, const char *token)
 {
-    char *line = xstrndup(message, utf8_prefix(message, strnlen(message, MAX_MESSAGE)));
-    for (char *c = line; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = ' ';
-    return line;
+    return remark(message, MAX_MESSAGE, token);
 }
 
 /* ---- watching ---- */

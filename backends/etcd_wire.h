@@ -65,8 +65,9 @@ struct wire_failure {
 
 bool wire_read_failure(const json_t *json, struct wire_failure *ret);
 
-/* A message of etcd's as an error may show it: one short line. The caller frees it. */
-char *wire_line(const char *message);
+/* A message of etcd's as an error may show it: one short line, without the token (may be NULL). The
+ * caller frees it. */
+char *wire_line(const char *message, const char *token);
 
 /* One key that changed. */
 struct wire_change {

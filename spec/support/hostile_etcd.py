@@ -56,6 +56,9 @@ STREAMS = {
 }
 
 
+logins = ["hush-token"]  # the tokens to give
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -76,9 +79,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
     def do_POST(self):
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        sent = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         if self.way == "never" or (self.way == "watch-silent" and self.path.endswith("watch")):
             time.sleep(60)
+        elif self.way == "echo":  # what was asked, as an error; the first login is let in
+            if self.path.endswith("authenticate") and logins:
+                self.send(200, json.dumps({"header": HEADER, "token": logins.pop()}).encode())
+            else:
+                said = str(self.headers) + sent
+                self.send(400, json.dumps({"code": 3, "message": said}).encode())
         elif self.way == "late":
             time.sleep(random.random() / 50)
             self.send(200, BODIES["good"])
