@@ -132,12 +132,17 @@ static void drop_stream(struct etcd_watch *w)
     w->stream = NULL;
 }
 
-static void become_idle(struct etcd_watch *w)
+static void drop_probe(struct etcd_watch *w)
 {
-    drop_stream(w);
     if (w->probe)
         etcd_call_cancel(w->probe);
     w->probe = NULL;
+}
+
+static void become_idle(struct etcd_watch *w)
+{
+    drop_stream(w);
+    drop_probe(w);
     uv_timer_stop(&w->timer);
     w->failures = 0;
     w->state = WATCH_IDLE;
@@ -151,20 +156,26 @@ static void watch_fail(struct etcd_watch *w, const struct err *err)
 
 static void try_again(uv_timer_t *timer) { watch_open(timer->data); }
 
+/* There may be a probe of the stream that is lost: it is not the one that opens the next. */
+static void try_later(struct etcd_watch *w, uint64_t ms)
+{
+    drop_stream(w);
+    drop_probe(w);
+    w->state = WATCH_PROBING;
+    uv_timer_start(&w->timer, try_again, ms, 0);
+}
+
 /* The stream has ended: it is opened again where it was, unless that goes on and on. */
 static void watch_lost(struct etcd_watch *w, const struct err *err)
 {
     bool steady = w->state == WATCH_OPEN && uv_now(&w->client->io->loop) - w->opened_ms > STEADY_MS;
-    drop_stream(w);
     w->failures = steady ? 0 : w->failures + 1;
     if (!w->waits) {
         become_idle(w);
     } else if (w->failures > MAX_FAILURES) {
         watch_fail(w, err);
     } else {
-        w->state = WATCH_PROBING;
-        uv_timer_start(&w->timer, try_again, w->failures ? (uint64_t)PAUSE_MS << w->failures : 0,
-                       0);
+        try_later(w, w->failures ? (uint64_t)PAUSE_MS << w->failures : 0);
     }
 }
 
@@ -179,7 +190,7 @@ static void watch_refused(struct etcd_watch *w, int code, const char *reason)
 {
     struct err err = {0};
     bool denied = strstr(reason, "permission denied") != NULL;
-    char *line = wire_line(reason);
+    char *line = wire_line(reason, w->client->token);
     err_set(&err, denied ? "denied" : "bad_reply", "%s: etcd refuses the watch: %s", address_of(w),
             line);
     free(line);
@@ -199,9 +210,7 @@ static void watch_canceled(struct etcd_watch *w, const struct wire_event *event)
         watch_refused(w, 0, event->cancel_reason ? event->cancel_reason : "no reason given");
         return;
     }
-    drop_stream(w);
-    w->state = WATCH_PROBING;
-    uv_timer_start(&w->timer, try_again, 0, 0);
+    try_later(w, 0);
     forget(w, event->compacted);
 }
 
