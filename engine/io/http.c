@@ -177,10 +177,10 @@ static size_t take_header(char *line, size_t size, size_t count, void *data)
         buf_consume(&op->head, op->head.len); /* a 100 came before, or this is the next hop */
         op->status = 0;
     }
-    if (op->head.len + len > MAX_HEADERS) {
-        op->head_too_big = true;
+    op->head_too_big = op->head.len + len > MAX_HEADERS;
+    op->too_big = !op->stream && http_is_too_big(&op->plan->request.of, line, len);
+    if (op->head_too_big || op->too_big)
         return 0;
-    }
     if (len == 2 && op->head.len) {
         long status = 0;
         libcurl.easy_getinfo(op->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
@@ -196,10 +196,11 @@ static size_t take_header(char *line, size_t size, size_t count, void *data)
     return len;
 }
 
+/* What the reader has looked at holds no line end: a long line is not looked at again and again. */
 static bool has_line(struct http_op *op)
 {
-    return op->body.len > op->line_at &&
-           memchr(op->body.data + op->line_at, '\n', op->body.len - op->line_at);
+    return op->body.len > op->scanned &&
+           memchr(op->body.data + op->scanned, '\n', op->body.len - op->scanned);
 }
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *data)

@@ -180,6 +180,19 @@ static int check(const struct http_request *request, struct err *err)
     return 0;
 }
 
+bool http_is_too_big(const struct http_request *request, const char *line, size_t len)
+{
+    static const char name[] = "Content-Length:";
+    char digits[24] = "";
+    size_t name_len = sizeof name - 1;
+    if (len <= name_len || strncasecmp(line, name, name_len) != 0 ||
+        strcmp(request->method, "HEAD") == 0)
+        return false;
+    len -= name_len;
+    memcpy(digits, line + name_len, len < sizeof digits ? len : sizeof digits - 1);
+    return strtoull(digits, NULL, 10) > request->max_bytes;
+}
+
 /* ---- targets ---- */
 
 static char *url_part(CURLU *url, CURLUPart part, unsigned flags)

@@ -17,6 +17,9 @@ void http_copy_show(struct http_copy *copy, const char *shown_url); /* instead o
 /* Makes it the request that follows a redirect. On another origin it carries no credentials. */
 void http_copy_redirect(struct http_copy *copy, int status, const char *location);
 
+/* Whether this header announces a body beyond the request's bound, so that it need not be read. */
+bool http_is_too_big(const struct http_request *request, const char *line, size_t len);
+
 /* Where a request goes. All owned. */
 struct http_target {
     char *url; /* as libcurl gets it: with the TLS server name for its host, if there is one */
