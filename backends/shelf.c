@@ -1,5 +1,6 @@
 #include "shelf.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -33,6 +34,7 @@ struct op {
 /* A writing of the job that runs. */
 struct writing {
     struct op *op;                  /* borrowed; NULL once it was cancelled */
+    atomic_bool given_up;           /* it was cancelled: the job does not begin with it any more */
     struct backend_request request; /* its strings are owned once there is no op */
     struct err fault;
 };
@@ -228,7 +230,8 @@ static void write_locked(struct shelf *s)
         return;
     sweep(s);
     for (size_t i = 0; i < s->writings; i++)
-        s->kind->write(s->store, &s->job[i].request, &s->job[i].fault);
+        if (!atomic_load(&s->job[i].given_up))
+            s->kind->write(s->store, &s->job[i].request, &s->job[i].fault);
     if (lock >= 0)
         file_unlock(lock);
 }
@@ -460,7 +463,8 @@ void shelf_cancel(void *self, void *data)
     struct shelf *s = self;
     struct op *op = data;
     for (size_t i = 0; i < s->writings; i++)
-        if (op == s->job[i].op) { /* the job goes on without it */
+        if (op == s->job[i].op) { /* the job goes on without it, unless it has not come to it */
+            atomic_store(&s->job[i].given_up, true);
             s->job[i].op = NULL;
             op->request = (struct backend_request){0};
         }
