@@ -45,6 +45,14 @@ static void put_name(struct buf *b, const char *name)
 
 /* ---- what shall be ---- */
 
+/* Told in whole seconds, so up to one more: a lease is never shorter than was asked for. */
+int64_t dns_expiry(uint64_t ttl_s)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec + (int64_t)ttl_s + (now.tv_nsec > 0);
+}
+
 static void put_srv(struct buf *b, uint16_t priority, uint16_t weight, uint16_t port,
                     const char *target)
 {
@@ -112,7 +120,7 @@ int dns_wanted_init(struct dns_wanted *w, const struct dns_places *p, const stru
     const struct instance *record = request->record;
     struct dns_lease lease = {.revision = revision_of(record, old_text),
                               .ttl_s = request->ttl_s,
-                              .expires = (int64_t)time(NULL) + (int64_t)request->ttl_s};
+                              .expires = dns_expiry(request->ttl_s)};
     *w = (struct dns_wanted){.ttl_s = ttl_of(b, request->ttl_s)};
     set_target(w, p, record->address);
     put_srv(&w->srv, 0, 0, (uint16_t)record->port, w->target);

@@ -47,6 +47,9 @@ void dns_change_register(struct dns_update *u, const struct dns_places *p,
                          const struct dns_backend *b, const struct dns_current *c,
                          const struct dns_wanted *w, const char *service);
 
+/* When a lease that begins now is over: unix seconds. */
+int64_t dns_expiry(uint64_t ttl_s);
+
 /* *ret_text gets the new text. */
 void dns_change_renew(struct dns_update *u, const struct dns_places *p, const struct dns_backend *b,
                       const struct dns_current *c, int64_t expires, uint64_t ttl_s,

@@ -306,7 +306,7 @@ static int plan_register(struct dns_write *w, const struct dns_current *c,
 static int plan_renew(struct dns_write *w, const struct dns_current *c, const struct dns_text *text,
                       struct err *err)
 {
-    int64_t now = (int64_t)time(NULL), expires = now + (int64_t)text->lease.ttl_s;
+    int64_t now = (int64_t)time(NULL), expires = dns_expiry(text->lease.ttl_s);
     if (!is_same_id(w, text) || !dns_question_next(c->srv, NULL))
         return lost(w, err);
     if (!text->lease.ttl_s)
