@@ -6,6 +6,7 @@
 #include "consul.h"
 #include "core/buf.h"
 #include "core/err.h"
+#include "core/json_text.h"
 #include "core/mem.h"
 #include "io/http.h"
 #include "io/io.h"
@@ -278,7 +279,7 @@ static json_t *read_json(const struct consul_call *call, const struct consul_rep
 {
     if (call->of.expects != CONSUL_OBJECT && call->of.expects != CONSUL_ARRAY)
         return NULL;
-    return json_loadb(reply->body, reply->body_len, JSON_ALLOW_NUL, NULL);
+    return json_text_read(reply->body, reply->body_len, JSON_ALLOW_NUL);
 }
 
 static void answered(void *data, const struct http_response *response, const struct err *err)

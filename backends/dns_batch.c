@@ -2,8 +2,12 @@
 
 #include <stdlib.h>
 
+#include "core/err.h"
 #include "core/mem.h"
 #include "io/dns_client.h"
+
+#define MAX_RECORDS 32768 /* to all questions of a batch */
+#define MAX_BYTES (16 << 20)
 
 void dns_batch_init(struct dns_batch *b, struct dns_client *client)
 {
@@ -85,6 +89,20 @@ static int check(const struct dns_question *q, struct err *err)
     }
 }
 
+/* A server that means harm could answer each of thousands of questions with 64 KiB. */
+static int take(struct dns_question *q, struct dns_message *message, struct err *err)
+{
+    struct dns_batch *b = q->batch;
+    b->bytes += message->len;
+    q->answer = dns_message_take(message);
+    b->records += q->answer.count;
+    if (b->bytes > MAX_BYTES || b->records > MAX_RECORDS)
+        return err_set(err, "bad_reply",
+                       "%s: answers with too much: more than %d records, or %d MiB",
+                       dns_client_servers(b->client), MAX_RECORDS, MAX_BYTES >> 20);
+    return check(q, err);
+}
+
 static void told(void *data, struct dns_message *message, const struct err *err)
 {
     struct dns_question *q = data;
@@ -92,11 +110,8 @@ static void told(void *data, struct dns_message *message, const struct err *err)
     struct err own = {0};
     q->ask = NULL;
     b->pending--;
-    if (message) {
-        q->answer = dns_message_take(message);
-        if (check(q, &own) < 0)
-            err = &own;
-    }
+    if (message && take(q, message, &own) < 0)
+        err = &own;
     if (err)
         cancel(b);
     if (err || b->pending == 0)

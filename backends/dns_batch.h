@@ -25,6 +25,7 @@ struct dns_batch {
     struct dns_client *client;
     struct dns_question *questions; /* owned; they stay where they are once it is started */
     size_t count, cap, pending;
+    size_t bytes, records; /* of the answers so far */
     dns_batch_fn *done;
     void *data;
 };

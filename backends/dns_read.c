@@ -21,9 +21,11 @@
 #include "dns_batch.h"
 #include "dns_names.h"
 #include "dns_text.h"
+#include "io/dns_client.h"
 #include "io/dns_name.h"
 
-#define SWEEP_AFTER_S 10 /* expired for so long, it is not just renewed late */
+#define MAX_INSTANCES 4096 /* each is compared with the others */
+#define SWEEP_AFTER_S 10   /* expired for so long, it is not just renewed late */
 
 struct entry {
     const char *name;             /* borrowed; NULL: a plain SRV record */
@@ -324,6 +326,15 @@ static size_t count_records(const struct dns_question *q)
     return count;
 }
 
+static void fail_many(struct dns_read *r, size_t count)
+{
+    struct err err = {0};
+    err_set(&err, "bad_reply", "%s: lists %zu instances of %s, more than %d",
+            dns_client_servers(r->client), count, r->service, MAX_INSTANCES);
+    read_fail(r, &err);
+    err_clear(&err);
+}
+
 static void list_told(void *data, const struct err *err)
 {
     struct dns_read *r = data;
@@ -334,7 +345,12 @@ static void list_told(void *data, const struct err *err)
         read_fail(r, err);
         return;
     }
-    r->entries = xcalloc(count_records(&q[0]) + count_records(&q[1]) + 1, sizeof *r->entries);
+    size_t count = count_records(&q[0]) + count_records(&q[1]);
+    if (count > MAX_INSTANCES) {
+        fail_many(r, count);
+        return;
+    }
+    r->entries = xcalloc(count + 1, sizeof *r->entries);
     while ((p = dns_question_next(&q[0], p))) {
         r->entries[r->count++].name = p->target;
         dns_batch_add(details, xstrdup(p->target), DNS_SRV);

@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "core/err.h"
+#include "core/json_text.h"
 #include "core/mem.h"
 #include "etcd_wire.h"
 #include "io/http.h"
@@ -362,7 +363,7 @@ static void failed_to_read(struct etcd_call *call, int status)
 static void read_response(struct etcd_call *call, const struct http_response *response)
 {
     struct wire_failure failure;
-    json_t *json = json_loadb(response->body, response->body_len, 0, NULL);
+    json_t *json = json_text_read(response->body, response->body_len, 0);
     if (json && wire_read_failure(json, &failure) && strcmp(failure.message, "Not Found") != 0) {
         failed_by_etcd(call, &failure);
     } else if (!json_is_object(json) || response->status != 200) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/json_text.h"
 #include "core/mem.h"
 #include "etcd_client.h"
 #include "etcd_wire.h"
@@ -236,7 +237,7 @@ static void take_line(struct etcd_watch *w, const char *line, size_t len)
     struct wire_failure failure;
     struct wire_event event;
     struct err reason = {0}, err = {0};
-    json_t *json = json_loadb(line, len, 0, NULL);
+    json_t *json = json_text_read(line, len, 0);
     if (json && wire_read_failure(json, &failure)) {
         watch_refused(w, failure.code, failure.message);
     } else if (wire_read_event(json, &event, &reason) < 0) {

@@ -129,6 +129,16 @@ describe("the consul backend before a server that is none", function()
     end)
   end)
 
+  it("is not made to take memory for an answer that is mostly structure", function()
+    with("bomb", function(backend, address)
+      local used = os.clock()
+      local _, message, code = backend:lookup "web"
+      assert.matches("^" .. address .. ": its answer is not what was expected", message)
+      assert.equal("bad_reply", code)
+      assert.is_true(os.clock() - used < 5)
+    end)
+  end)
+
   it("does not show the token, even if the server does", function()
     local server = servers.start("consul_hostile.py", "echo")
     local backend = assert(core.discovery.open("consul",

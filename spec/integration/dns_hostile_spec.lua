@@ -140,6 +140,16 @@ describe("the dns backend against a server that misbehaves", function()
     end)
   end
 
+  for mode, expected in pairs {
+    flood = "answers with too much: more than 32768 records",
+    crowd = "lists 4500 instances of pds, more than 4096",
+  } do
+    it("bounds what it takes from a server in all: " .. mode, function()
+      local backend <close> = open(mode)
+      fails("bad_reply", "^127.0.0.1:%d+: " .. expected, backend:lookup "pds")
+    end)
+  end
+
   it("takes a refusal for one", function()
     local backend <close> = open "refused"
     fails("denied", "refuses to answer for _pds._tcp.refused.test", backend:lookup "pds")

@@ -2,7 +2,8 @@
 
 Every answer to /v1/... is of one kind: garbage half never html no-index huge-index shapes leaderless
 empty late (a good one, after some ms) slow (blocking queries take longer than they
-should, others take half a second) echo (what was asked, as an error) wild (the bytes of a good answer, changed at random by the
+should, others take half a second) echo (what was asked, as an error)
+bomb (what takes a hundred times its length in memory) wild (the bytes of a good answer, changed at random by the
 seed that is the second argument).
 /count tells how many others were asked for.
 """
@@ -82,6 +83,8 @@ def answer(sock, number, query, head):
         reply(sock, json.dumps(GOOD).encode())
     elif KIND == "echo":
         reply(sock, b"You sent:\n" + head, ["404 Not Found", "403 Forbidden", "418 I'm a teapot"][number % 3])
+    elif KIND == "bomb":
+        reply(sock, b"[" + b"{}," * 10000000 + b"0]")
     elif KIND == "late":
         time.sleep(chance.random() / 50)
         reply(sock, json.dumps(GOOD).encode())

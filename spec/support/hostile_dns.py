@@ -101,7 +101,15 @@ def answer(query, mode, kind, end, tcp):
     if mode == "other":  # an answer to a question that was not asked
         other = query[:12] + name("other.test") + query[end - 4:end]
         return message(other, len(other), 3)
-    if mode == "many" and kind == PTR:
+    if mode == "flood" and kind != PTR:  # as much as an answer can hold, to each of many questions
+        if not tcp:
+            return message(query, end, flags=0x8680)
+        return message(query, end, answers=[record(POINTER, A, bytes(4))] * 4000)
+    if mode == "crowd" and kind == PTR:
+        if not tcp:
+            return message(query, end, flags=0x8680)
+        return message(query, end, answers=[record(POINTER, kind, POINTER)] * 4500)
+    if mode in ("many", "flood") and kind == PTR:
         return message(query, end, answers=[record(POINTER, PTR, b"\x03" + b"%03d" % i + POINTER)
                                             for i in range(60)])
     if mode == "many" and kind == SRV:
@@ -150,18 +158,29 @@ modes = {}  # of the last questions: an update names the zone only
 
 def serve_one(sock):
     with sock:
-        size = sock.recv(2, socket.MSG_WAITALL)
-        if len(size) < 2:
-            return
-        query = sock.recv(struct.unpack(">H", size)[0], socket.MSG_WAITALL)
-        made = reply(query, True)
-        if made is None:
-            while sock.recv(64):  # until the client goes
+        try:
+            while serve_question(sock):
                 pass
-        elif b"\x07tcphalf" in query:
-            sock.sendall(struct.pack(">H", len(made)) + made[:5])
-        elif b"\x08tcpclose" not in query:
-            sock.sendall(struct.pack(">H", len(made)) + made)
+        except OSError:
+            pass  # the client has gone
+
+
+def serve_question(sock):
+    """Whether another may come over this connection."""
+    size = sock.recv(2, socket.MSG_WAITALL)
+    if len(size) < 2:
+        return False
+    query = sock.recv(struct.unpack(">H", size)[0], socket.MSG_WAITALL)
+    made = reply(query, True)
+    if made is None:
+        while sock.recv(64):  # until the client goes
+            pass
+    elif b"\x07tcphalf" in query:
+        sock.sendall(struct.pack(">H", len(made)) + made[:5])
+    elif b"\x08tcpclose" not in query:
+        sock.sendall(struct.pack(">H", len(made)) + made)
+        return b"\x05flood" in query or b"\x05crowd" in query
+    return False
 
 
 def serve_tcp(listener):
