@@ -78,8 +78,6 @@ static void enqueue(struct task *t, int nresults)
     t->cancel = NULL;
     t->op = NULL;
     t->queued = true;
-    if (!tasks->running)
-        uv_stop(&t->engine->io->loop); /* a timer that was due has woken it: the loop waits next */
     if (t == &tasks->root)
         return;
     t->ready_next = NULL;
