@@ -391,7 +391,7 @@ M.discovery = node("object", "where instances are registered and looked up", {
     dnsTtl = seconds("dns: how long an answer may be kept", { min = 1, default = 5 }),
     dnsKeyFile = text("dns: the TSIG key, in a file as BIND and Knot have it"),
     dnsUpdate = flag("dns: register by updates (if there is a key)"),
-    filePath = text("file: the folder"),
+    filePath = text("file: the folder (root: /etc/atproto/discovery; else below ~/.local/state)"),
     envPrefix = text("env: how the variables' names begin", { default = "ATPROTO_SERVICE_",
       pattern = "^[%a_][%w_]*$", says = 'use letters, digits and "_"' }),
     envFile = text("env: the file that is exported to and read from (of a stack: services.env in "
