@@ -188,7 +188,7 @@ static const char *certificate_hint(const struct consul_call *call, const struct
     const struct consul *c = call->consul;
     bool tls = strncmp(address_of(call)->url, "https:", 6) == 0;
     if (!tls || c->cert_file || strcmp(err->code, "io") != 0 ||
-        strstr(err->message, "is not accepted"))
+        strstr(err->message, "is not accepted") || strstr(err->message, "no TLS is spoken"))
         return "";
     return "; does it demand a client certificate? Then set consulCertFile and consulKeyFile";
 }

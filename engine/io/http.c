@@ -273,7 +273,8 @@ static bool fail_tls(struct http_op *op, CURLcode code)
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CIPHER:
     case CURLE_SSL_ENGINE_INITFAILED:
-        err_set(&op->err, "io", "%s: the TLS handshake failed: %s", url, detail);
+        err_set(&op->err, "io", "%s: the TLS handshake failed: %s", url,
+                strstr(detail, "wrong version number") ? "no TLS is spoken there" : detail);
         return true;
     default:
         return false;

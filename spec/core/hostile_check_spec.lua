@@ -85,7 +85,7 @@ describe("a check meets", function()
     contains(message, ("tcp 127.0.0.1:%d: its TLS certificate is not accepted: "):format(port))
     contains(message, "127.0.0.1'")
     contains(fails_within(2, tls { ca = cert, serverName = "wrong.test" }), "wrong.test")
-    contains(fails_within(2, tcp { tls = {} }), "the TLS handshake failed")
+    contains(fails_within(2, tcp { tls = {} }), "no TLS is spoken there")
     contains(fails_within(2, tcp { port = support.free_port(), tls = {} }), "connection refused")
     local mute = io.popen("exec env -u LD_PRELOAD python3 spec/support/rude_server.py")
     local _, _, silent, pid = mute:read("n", "n", "n", "n")
@@ -116,11 +116,11 @@ describe("a check meets", function()
     contains(fails_within(5, tls { expect = "x", tls = { ca = cert } }),
       "its TLS certificate is not accepted")
     contains(fails_within(5, tcp { tls = {}, send = "x", expect = "x" }),
-      "the TLS handshake failed")
+      "no TLS is spoken there")
   end)
 
   it("a server that speaks no TLS, or nothing", function()
-    contains(fails_within(2, get((http:gsub("http", "https")))), "the TLS handshake failed")
+    contains(fails_within(2, get((http:gsub("http", "https")))), "no TLS is spoken there")
     local rude <close> = setmetatable(servers.start("full_listener.py"),
       { __close = function(s) s.stop() end })
     times_out(get("https://127.0.0.1:" .. rude.ports[1] .. "/", { timeout = 0.5 }))
