@@ -8,20 +8,20 @@ local M = {}
 
 local BEAT = 1           -- seconds between two updates of the line that changes
 local SETTLE = 0.05      -- events come in groups; one look at the state answers for a group
-local GROUP = 200        -- events in a group
+local GROUP = 1          -- seconds that a group may take
 local END_POLL = 0.05    -- seconds; a process that is not ours has no event to tell its end by
 local END_PATIENCE = 30  -- seconds an agent may need to go once its API is closed
 
 --- Hands on the events of the next `wait` seconds; nil, message, "closed" once there can be none.
 local function drain(source, wait, on_event)
   local event, message, code = source:next(wait)
-  local count = 0
-  while event and count < GROUP do
+  local ends = core.time.monotonic() + GROUP
+  while event do
     if on_event then on_event(event) end
-    count = count + 1
+    if core.time.monotonic() >= ends then return true end
     event, message, code = source:next(SETTLE)
   end
-  if event or code == "timeout" then return true end
+  if code == "timeout" then return true end
   return nil, message, "closed"
 end
 
