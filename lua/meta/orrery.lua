@@ -32,6 +32,7 @@ error("a meta file cannot be required")
 ---@field stack orrery.stack
 ---@field task orrery.task
 ---@field template orrery.template
+---@field terminal orrery.terminal
 ---@field text orrery.text
 ---@field time orrery.time
 ---@field toml orrery.toml

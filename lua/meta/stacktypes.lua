@@ -59,7 +59,7 @@ error("a meta file cannot be required")
 ---@field etcdServerName? string etcd: the name in the members' certificate
 ---@field etcdUser? string etcd: the user
 ---@field fallback? string[] backends that are registered with too, and answer while those before them cannot
----@field filePath? string file: the folder
+---@field filePath? string file: the folder (root: /etc/atproto/discovery; else below ~/.local/state)
 ---@field healthCheckInterval? number between two looks at a backend that cannot tell of changes (at least 1; default 30)
 ---@field options? table<string, any> what a backend of backends/ is told
 ---@field registrationTtl? number a record that is not renewed in time is gone (at least 1; default 60)

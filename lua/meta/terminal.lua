@@ -18,7 +18,7 @@ local Reader = {}
 
 ---Opens the one reader of this process. With a person at a terminal it edits lines (libedit, keys
 ---as in Emacs), and lines of the log are shown above the prompt.
----@param options? {name: string, history: string} name: of the program, for libedit; history: a
+---@param options? {name?: string, history?: string} name: of the program, for libedit; history: a
 ---file of what the up-arrow finds (made 0600; its folder must be there; the newest 1000 entries)
 ---@return orrery.terminal.Reader?
 ---@return string? message
