@@ -1,7 +1,8 @@
 #!/bin/sh
 # run.sh -- runs specs with a build that has the sanitizers in it, and ends with the one line
 # "N passed, N failed, N skipped". Exit code 0 only if nothing failed.
-#   spec/run.sh [FILE|FOLDER|busted option]...     default: every spec
+#   spec/run.sh [FILE|FOLDER|busted option]...     default: every spec, in two processes side by side,
+#                                                  as those with real servers mostly wait
 # $BUILD names the build folder (default: build-asan).
 set -u
 cd "$(dirname "$0")/.."
@@ -15,32 +16,49 @@ export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
 trap 'exit 130' INT TERM
 
-ORRERY_TOTALS=$TMPDIR/.totals
-export ORRERY_TOTALS
 export ORRERY_BIN="${ORRERY_BIN:-$BUILD/orrery}"
 export LUA_PATH="lua/?.lua;lua/?/init.lua;spec/?.lua;spec/?/init.lua;;"
 export LUA_CPATH="$BUILD/lib/?.so;;"
 # Lua and libc keep memory that is reachable until the process ends; only lost memory is a leak.
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
-[ $# -gt 0 ] || set -- spec
 
 # The module is built with the sanitizers, stock lua5.4 is not: their runtime must come first.
 preload=
 if grep -q __asan_init "$BUILD/lib/orrery/core.so"; then preload=$(${CC:-cc} -print-file-name=libasan.so); fi
-env ${preload:+LD_PRELOAD="$preload"} lua5.4 /usr/bin/busted "$@"
-code=$?
 
-passed=0 failed=0 skipped=0
-if [ -e "$ORRERY_TOTALS" ]; then read -r passed failed skipped <"$ORRERY_TOTALS"; rm -f "$ORRERY_TOTALS"; fi
-if [ "$code" -ne 0 ] && [ "$failed" -eq 0 ]; then
-  echo "run.sh: the test process ended with exit code $code; what it said is above"
-  failed=1
+# part NAME SPEC... -- runs the specs with a temporary folder of their own, and adds a line of
+# "passed failed skipped" to the sums
+part() {
+  name=$1
+  shift
+  mkdir "$TMPDIR/$name" && chmod 755 "$TMPDIR/$name"
+  env TMPDIR="$TMPDIR/$name" ORRERY_TOTALS="$TMPDIR/.totals-$name" \
+    ${preload:+LD_PRELOAD="$preload"} lua5.4 /usr/bin/busted "$@"
+  code=$?
+  passed=0 failed=0 skipped=0
+  [ ! -e "$TMPDIR/.totals-$name" ] || read -r passed failed skipped <"$TMPDIR/.totals-$name"
+  if [ "$code" -ne 0 ] && [ "$failed" -eq 0 ]; then
+    echo "run.sh: the test process ended with exit code $code; what it said is above"
+    failed=1
+  fi
+  litter=$(ls -A "$TMPDIR/$name")
+  if [ -n "$litter" ]; then
+    echo "run.sh: the tests left files in their temporary folder:" $litter
+    failed=$((failed + 1))
+  fi
+  echo "$passed $failed $skipped" >>"$TMPDIR/.sums"
+}
+
+if [ $# -gt 0 ]; then
+  part specs "$@"
+else
+  part servers spec/integration >"$TMPDIR/.servers" 2>&1 &
+  servers=$!
+  trap 'kill $servers 2>/dev/null; exit 130' INT TERM
+  part others spec/core spec/lua spec/e2e
+  echo "run.sh: those with real servers (spec/integration):"
+  wait $servers
+  cat "$TMPDIR/.servers"
 fi
-litter=$(ls -A "$TMPDIR")
-if [ -n "$litter" ]; then
-  echo "run.sh: the tests left files in their temporary folder:" $litter
-  failed=$((failed + 1))
-fi
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+awk '{ p += $1; f += $2; s += $3 } END { printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0 }' "$TMPDIR/.sums"
