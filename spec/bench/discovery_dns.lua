@@ -1,12 +1,13 @@
 -- discovery_dns -- the dns backend against a real BIND and Knot, beside what dig gets from them.
 local orrery = require "orrery"
+local shared = require "bench.discovery"
 
 local discovery, file, process, task, time = orrery.discovery, orrery.file, orrery.process,
   orrery.task, orrery.time
 
 local SECRET = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0MTI="
 local ALONE, MANY, WRITERS = 300, 2000, 32
-local SERVICES, COPIES, LIFETIME = 200, 50, 30
+local SERVICES, COPIES, LIFETIME = shared.SERVICES, shared.COPIES, 30
 local CHANGES, WATCHED_SECONDS = 15, 40
 
 -- ---- the servers ----
@@ -99,46 +100,15 @@ end
 
 -- ---- numbers ----
 
-local function record(service, number, port)
-  return { service = service, id = ("%s@n%d"):format(service, number), node = "n" .. number,
-    address = "127.0.0.1", port = port, scheme = "http", tags = { "bench" } }
-end
-
-local function rss()
-  local text = assert(file.read "/proc/self/status")
-  return tonumber(text:match "VmRSS:%s*(%d+)") / 1024
-end
-
---- Seconds, and seconds of CPU, that `fn` takes.
-local function timed(fn)
-  local cpu, began = os.clock(), time.monotonic()
-  fn()
-  return time.monotonic() - began, os.clock() - cpu
-end
-
---- Runs fn(1) to fn(count) in `width` tasks.
-local function spread_out(count, width, fn)
-  local next_number, tasks = 0, {}
-  for i = 1, width do
-    tasks[i] = task.spawn(function()
-      while next_number < count do
-        next_number = next_number + 1
-        fn(next_number)
-      end
-    end)
-  end
-  for i = 1, width do tasks[i]:join() end
-end
-
 local function bench_register(bench, backend, name)
-  local seconds = timed(function()
-    for i = 1, ALONE do assert(backend:register(record("alone", i, i), 3600)) end
+  local seconds = shared.timed(function()
+    for i = 1, ALONE do assert(backend:register(shared.record("alone", i, i), 3600)) end
   end)
   bench.row(name .. ": registrations, one after the other", ("%.0f /s"):format(ALONE / seconds))
   local cpu
-  seconds, cpu = timed(function()
-    spread_out(MANY, WRITERS, function(number)
-      assert(backend:register(record("many-" .. number % 40, number, number), 3600))
+  seconds, cpu = shared.timed(function()
+    shared.spread_out(MANY, WRITERS, function(number)
+      assert(backend:register(shared.record("many-" .. number % 40, number, number), 3600))
     end)
   end)
   bench.row(("  %d registrations, %d at a time"):format(MANY, WRITERS),
@@ -148,7 +118,7 @@ end
 
 local function bench_wake(bench, backend)
   local values = {}
-  assert(backend:register(record("wake", 1, 1), 3600))
+  assert(backend:register(shared.record("wake", 1, 1), 3600))
   for i = 1, CHANGES do
     local _, cursor = backend:lookup "wake"
     local woke
@@ -158,29 +128,12 @@ local function bench_wake(bench, backend)
     end)
     time.sleep(0.05 * i) -- changes come at any moment of the lifetime
     local began = time.monotonic()
-    assert(backend:register(record("wake", 1, 1 + i), 3600))
+    assert(backend:register(shared.record("wake", 1, 1 + i), 3600))
     watcher:join()
     values[i] = (woke - began) * 1000
   end
   bench.row(("  change to watcher, lifetime 1 s, median of %d"):format(CHANGES),
     ("%.0f ms"):format(bench.median(values)))
-end
-
-local function bench_list(bench, backend)
-  local cursors, found, before = {}, 0, rss()
-  local seconds, cpu = timed(function()
-    assert(#assert(backend:services()) == SERVICES)
-    spread_out(SERVICES, 8, function(number)
-      local list, cursor = assert(backend:lookup("many-" .. number))
-      cursors[number], found = cursor, found + #list
-    end)
-  end)
-  assert(found == SERVICES * COPIES, found)
-  bench.row(("  %d instances of %d services listed"):format(found, SERVICES),
-    ("%.2f s, CPU %.2f s"):format(seconds, cpu))
-  collectgarbage()
-  bench.row("    RSS before and after", ("%.1f, %.1f MiB"):format(before, rss()))
-  return cursors
 end
 
 local function bench_dig(bench, address)
@@ -194,7 +147,7 @@ local function bench_dig(bench, address)
     end
   end
   assert(file.write(bench.work .. "/names", table.concat(names, "\n") .. "\n"))
-  local seconds = timed(function()
+  local seconds = shared.timed(function()
     bench.run({ "sh", "-c", ("dig @127.0.0.1 -p %s +short -f %s/names >/dev/null"):format(port,
       bench.work) }, 120)
   end)
@@ -211,10 +164,10 @@ local function bench_watch(bench, backend, cursors)
       end
     end)
   end
-  local _, cpu = timed(function() time.sleep(WATCHED_SECONDS) end)
+  local _, cpu = shared.timed(function() time.sleep(WATCHED_SECONDS) end)
   bench.row(("  the same watched, lifetime %d s"):format(LIFETIME),
     ("%.2f %% of a core"):format(cpu / WATCHED_SECONDS * 100))
-  bench.row("    RSS", ("%.1f MiB"):format(rss()))
+  bench.row("    RSS", ("%.1f MiB"):format(shared.rss()))
   for _, watcher in ipairs(tasks) do watcher:cancel() end
 end
 
@@ -231,7 +184,7 @@ return function(bench)
       bench_wake(bench, backend)
       local many <close> = assert(discovery.open("dns", { dnsDomain = "many.test",
         dnsResolver = address }))
-      local cursors = bench_list(bench, many)
+      local cursors = shared.list(bench, many)
       bench_dig(bench, address)
       bench_watch(bench, many, cursors)
     end)

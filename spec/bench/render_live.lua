@@ -1,11 +1,12 @@
 -- render_live -- a change in the backend, until the file that lists it is on the disk and the
 -- reload signal has come; beside the server's own wake-up, in the same changes.
+local consul = require "bench.consul"
 local orrery = require "orrery"
+local shared = require "bench.discovery"
 
 local discovery, file, json, process, task, time = orrery.discovery, orrery.file, orrery.json,
   orrery.process, orrery.task, orrery.time
 
-local CONSUL = "build/peers/consul/usr/bin/consul"
 local CHANGES = 100
 local PAUSE = 0.25 -- seconds between changes: a watch asks five times in a second, and no more
 
@@ -52,32 +53,13 @@ end
 
 -- ---- numbers ----
 
-local function spread(values)
-  table.sort(values)
-  local function at(part) return values[math.max(1, math.ceil(#values * part))] * 1000 end
-  return ("%.1f ms, %.1f ms"):format(at(0.5), at(0.99))
-end
-
 local function record(port)
   return { service = "wake", id = "wake@n1", node = "n1", address = "127.0.0.1", port = port }
 end
 
---- A task that pushes the time of each change that a watch of the backend sees.
-local function watch(backend, woke)
-  return task.spawn(function()
-    local _, cursor = backend:lookup "wake"
-    woke:push(0)
-    while true do
-      _, cursor = assert(backend:lookup("wake", cursor, 60))
-      woke:push(time.monotonic())
-    end
-  end)
-end
-
 local function measure(dir, backend)
   local times, woke = { wake = {}, file = {}, signal = {}, after = {} }, task.queue()
-  local watcher = watch(backend, woke)
-  woke:pop()
+  local watcher = shared.watch_wake(backend, woke)
   local seen = select(2, file.read(dir .. "/log"):gsub("signal", ""))
   for i = 1, CHANGES do
     time.sleep(PAUSE)
@@ -101,7 +83,7 @@ local function bench_disk(bench)
     assert(file.write(bench.work .. "/synced", tostring(i), { sync = true }))
     values[i] = time.monotonic() - began
   end
-  bench.row("a small file written and synced, median and p99", spread(values))
+  bench.row("a small file written and synced, median and p99", shared.spread(values))
 end
 
 local function bench_backend(bench, name, settings, options)
@@ -115,41 +97,21 @@ local function bench_backend(bench, name, settings, options)
   if not agent:wait(30) then agent:kill() end
   if not ok then error(times, 0) end
   bench.row(("%s: change to its watcher, median and p99 of %d"):format(name, CHANGES),
-    spread(times.wake))
-  bench.row("  to the file on the disk, wait = 0", spread(times.file))
-  bench.row("  to the reload signal in the service", spread(times.signal))
-  bench.row("  the signal after the watcher's wake-up", spread(times.after), "< 3 ms, and the disk")
+    shared.spread(times.wake))
+  bench.row("  to the file on the disk, wait = 0", shared.spread(times.file))
+  bench.row("  to the reload signal in the service", shared.spread(times.signal))
+  bench.row("  the signal after the watcher's wake-up", shared.spread(times.after),
+    "< 3 ms, and the disk")
 end
 
 -- ---- servers ----
 
-local function start_consul(bench)
-  local ports = { serf_wan = -1, dns = -1, grpc = -1 }
-  for _, name in ipairs { "http", "server", "serf_lan" } do ports[name] = orrery.net.free_port() end
-  local path = bench.work .. "/live-consul.json"
-  assert(file.write(path, json.encode { ports = ports, bind_addr = "127.0.0.1",
-    client_addr = "127.0.0.1", log_level = "err", disable_update_check = true }))
-  local server = assert(process.spawn { argv = { CONSUL, "agent", "-dev", "-config-file=" .. path },
-    instance = "bench/consul", log = { path = bench.work .. "/live-consul.log" } })
-  local address = "127.0.0.1:" .. ports.http
-  for _ = 1, 200 do
-    local leader = orrery.http.get("http://" .. address .. "/v1/status/leader")
-    if leader and leader.body:find "127" then break end
-    time.sleep(0.05)
-  end
-  return address, server
-end
-
 local function bench_consul(bench)
-  if not file.stat(CONSUL) then
-    bench.say("consul: skipped, as " .. CONSUL .. " is not there")
-    return
-  end
-  local address, server = start_consul(bench)
+  if not consul.found(bench) then return end
+  local address, stop = consul.start(bench)
   local ok, problem = pcall(bench_backend, bench, "consul",
     { backend = "consul", consulAddress = address }, { consulAddress = address })
-  server:signal "TERM"
-  server:wait(10)
+  stop()
   if not ok then error(problem, 0) end
 end
 
