@@ -1,54 +1,18 @@
 #include "io/http.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <uv.h>
 
-#include "core/buf.h"
-#include "core/err.h"
 #include "core/mem.h"
 #include "io/dns.h"
-#include "io/http_multi.h"
-#include "io/http_request.h"
+#include "io/http_op.h"
 #include "io/io.h"
-#include "io/libcurl.h"
 
-#define MAX_HEADERS (64 * 1024)
 #define MAX_REDIRECTS 5
 #define MAX_IDLE 256u /* operations kept for the next request */
 #define MAX_IDLE_BODY (16 * 1024u)
-#define STREAM_AHEAD                                                                               \
-    (64 * 1024) /* what a stream's reader may be behind before the sender waits                    \
-                 */
-
-/* Owned by the loop. Those of plain requests are kept for the next one, with libcurl's handle. */
-struct http_op {
-    struct http_transfer transfer; /* first: a transfer is its operation */
-    struct io *io;                 /* borrowed */
-    struct http_plan *plan;        /* borrowed, or `own` */
-    struct http_plan own;          /* embedded: what nobody else has planned, a redirect too */
-    struct http_told told;         /* to libcurl's handle */
-    struct dns_op *dns;            /* while the host is being resolved */
-    struct curl_slist *addresses;  /* owned; libcurl reads them */
-    struct http_op *next_idle;     /* io->http_idle */
-    uv_timer_t deadline;
-    uint64_t started_ns;
-    int redirects;
-    int status;      /* 0 until the status line is here */
-    bool head_ended; /* the blank line after the headers is here */
-    bool too_big;    /* why we stopped libcurl */
-    bool head_too_big;
-    bool stream, ended, paused;
-    struct buf head, body;
-    size_t line_at, scanned; /* stream: where the next line starts, how far it was looked at */
-    struct err err;
-    char curl_error[CURL_ERROR_SIZE];
-    http_done_fn *done;
-    http_changed_fn *changed;
-    void *data; /* borrowed */
-};
+/* What the reader of a stream may be behind before its sender waits. */
+#define STREAM_AHEAD (64 * 1024)
 
 static void end_transfer(struct http_op *op)
 {
@@ -119,7 +83,7 @@ static const char *headers_of(struct http_op *op)
     return end_of_status ? end_of_status + 1 : "";
 }
 
-static struct http_response response_of(struct http_op *op)
+struct http_response http_op_response(struct http_op *op)
 {
     return (struct http_response){
         .status = op->status,
@@ -140,7 +104,7 @@ static void finish(struct http_op *op)
         op->changed(op->data);
         return;
     }
-    struct http_response response = response_of(op);
+    struct http_response response = http_op_response(op);
     if (op->transfer.stays && !failed) {
         uv_timer_stop(&op->deadline);
         op->done(op->data, &response, NULL);
@@ -177,7 +141,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *data)
         buf_consume(&op->head, op->head.len); /* a 100 came before, or this is the next hop */
         op->status = 0;
     }
-    op->head_too_big = op->head.len + len > MAX_HEADERS;
+    op->head_too_big = op->head.len + len > HTTP_MAX_HEADERS;
     op->too_big = !op->stream && http_is_too_big(&op->plan->request.of, line, len);
     if (op->head_too_big || op->too_big)
         return 0;
@@ -219,88 +183,6 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *data)
     if (op->stream)
         http_multi_touch(op->io, &op->transfer);
     return len;
-}
-
-/* ---- why a transfer failed ---- */
-
-static const char *curl_detail(struct http_op *op, CURLcode code)
-{
-    return *op->curl_error ? op->curl_error : libcurl.easy_strerror(code);
-}
-
-static void fail_connect(struct http_op *op, CURLcode code)
-{
-    const char *where = op->plan->request.shown_url;
-    const char *path = op->plan->request.of.unix_path;
-    long number = 0;
-    libcurl.easy_getinfo(op->transfer.easy, CURLINFO_OS_ERRNO, &number);
-    if (number == ECONNREFUSED)
-        err_set(&op->err, "refused", "%s: connection refused", path ? path : where);
-    else if (number)
-        err_errno(&op->err, (int)number, "%s: cannot connect", path ? path : where);
-    else
-        err_set(&op->err, "refused", "%s: cannot connect: %s", path ? path : where,
-                curl_detail(op, code));
-}
-
-static void fail_size(struct http_op *op)
-{
-    if (op->head_too_big)
-        err_set(&op->err, "bad_reply", "%s: the headers are larger than %d bytes",
-                op->plan->request.shown_url, MAX_HEADERS);
-    else
-        err_set(&op->err, "bad_reply", "%s: %s is larger than %zu bytes",
-                op->plan->request.shown_url, op->stream ? "a line of the body" : "the body",
-                op->plan->request.of.max_bytes);
-}
-
-/* What libcurl calls failures of TLS, told apart from those of the network. */
-static bool fail_tls(struct http_op *op, CURLcode code)
-{
-    const char *url = op->plan->request.shown_url, *detail = curl_detail(op, code);
-    switch (code) {
-    case CURLE_PEER_FAILED_VERIFICATION:
-        err_set(&op->err, "io", "%s: its TLS certificate is not accepted: %s", url, detail);
-        return true;
-    case CURLE_SSL_CACERT_BADFILE:
-        err_set(&op->err, "invalid", "%s: cannot use the CA file %s: %s", url,
-                op->plan->request.of.ca ? op->plan->request.of.ca : "of the system", detail);
-        return true;
-    case CURLE_SSL_CERTPROBLEM:
-        err_set(&op->err, "invalid", "%s: cannot use the client certificate or key: %s", url,
-                detail);
-        return true;
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_ENGINE_INITFAILED:
-        err_set(&op->err, "io", "%s: the TLS handshake failed: %s", url,
-                strstr(detail, "wrong version number") ? "no TLS is spoken there" : detail);
-        return true;
-    default:
-        return false;
-    }
-}
-
-static void fail_transfer(struct http_op *op, CURLcode code)
-{
-    const char *url = op->plan->request.shown_url;
-    if (op->too_big || op->head_too_big) {
-        fail_size(op);
-    } else if (code == CURLE_COULDNT_CONNECT) {
-        fail_connect(op, code);
-    } else if (code == CURLE_GOT_NOTHING) {
-        err_set(&op->err, "bad_reply", "%s: the connection was closed without an answer", url);
-    } else if (code == CURLE_PARTIAL_FILE) {
-        err_set(&op->err, "bad_reply", "%s: the answer was cut off: %s", url,
-                curl_detail(op, code));
-    } else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY) {
-        err_set(&op->err, "bad_reply", "%s: the answer is not HTTP: %s", url,
-                curl_detail(op, code));
-    } else if (code == CURLE_OPERATION_TIMEDOUT) {
-        err_set(&op->err, "timeout", "%s: cannot connect: the host does not answer", url);
-    } else if (!fail_tls(op, code)) {
-        err_set(&op->err, "io", "%s: %s", url, curl_detail(op, code));
-    }
 }
 
 /* ---- one hop: resolve, then transfer ---- */
@@ -354,7 +236,7 @@ static void transfer_done(struct http_transfer *transfer, CURLcode code)
 {
     struct http_op *op = (struct http_op *)transfer;
     if (code != CURLE_OK)
-        fail_transfer(op, code);
+        http_op_fail(op, code);
     else if (follow(op))
         return;
     finish(op);
@@ -444,9 +326,8 @@ static struct http_op *idle_op(struct io *io)
     return op;
 }
 
-/* Without a plan it makes its own, of the request. */
-static struct http_op *op_start(struct io *io, struct http_plan *plan,
-                                const struct http_request *request, void *data)
+struct http_op *http_op_start(struct io *io, struct http_plan *plan,
+                              const struct http_request *request, void *data)
 {
     struct http_op *op = io->http_idle ? idle_op(io) : new_op(io);
     op->data = data;
@@ -466,7 +347,7 @@ static struct http_op *op_start(struct io *io, struct http_plan *plan,
 struct http_op *http_start(struct io *io, const struct http_request *request, http_done_fn *done,
                            void *data)
 {
-    struct http_op *op = op_start(io, NULL, request, data);
+    struct http_op *op = http_op_start(io, NULL, request, data);
     op->done = done;
     return op;
 }
@@ -488,7 +369,7 @@ void http_plan_free(struct http_plan *plan)
 struct http_op *http_plan_start(struct io *io, struct http_plan *plan, http_done_fn *done,
                                 void *data)
 {
-    struct http_op *op = op_start(io, plan, NULL, data);
+    struct http_op *op = http_op_start(io, plan, NULL, data);
     op->done = done;
     return op;
 }
@@ -503,98 +384,4 @@ void http_close(struct io *io)
     }
     io->http_idle_count = 0;
     http_multi_close(io);
-}
-
-/* ---- bare connections ---- */
-
-int http_socket(struct http_op *op)
-{
-    curl_socket_t fd = CURL_SOCKET_BAD;
-    libcurl.easy_getinfo(op->transfer.easy, CURLINFO_ACTIVESOCKET, &fd);
-    http_multi_unwatch(op->io, fd);
-    return fd;
-}
-
-static ssize_t outcome(struct http_op *op, CURLcode code, size_t count, const char **ret_why)
-{
-    *ret_why = code == CURLE_OK || code == CURLE_AGAIN ? NULL : curl_detail(op, code);
-    return code == CURLE_OK ? (ssize_t)count : -1;
-}
-
-ssize_t http_say(struct http_op *op, const char *bytes, size_t len, const char **ret_why)
-{
-    size_t count = 0;
-    CURLcode code = libcurl.easy_send(op->transfer.easy, bytes, len, &count);
-    return outcome(op, code, count, ret_why);
-}
-
-ssize_t http_hear(struct http_op *op, char *bytes, size_t size, const char **ret_why)
-{
-    size_t count = 0;
-    CURLcode code = libcurl.easy_recv(op->transfer.easy, bytes, size, &count);
-    return outcome(op, code, count, ret_why);
-}
-
-/* ---- streams ---- */
-
-struct http_op *http_stream_start(struct io *io, const struct http_request *request,
-                                  http_changed_fn *changed, void *data)
-{
-    struct http_op *op = op_start(io, NULL, request, data);
-    op->stream = true;
-    op->changed = changed;
-    return op;
-}
-
-enum http_stream_state http_stream_head(struct http_op *op, struct http_response *ret_head)
-{
-    if (!op->head_ended)
-        return op->ended ? HTTP_STREAM_ENDED : HTTP_STREAM_WAITING;
-    *ret_head = response_of(op);
-    return HTTP_STREAM_READY;
-}
-
-static bool take_line(struct http_op *op, size_t len, size_t line_end, const char **ret_line,
-                      size_t *ret_len)
-{
-    *ret_line = op->body.data + op->line_at;
-    *ret_len = len && line_end && (*ret_line)[len - 1] == '\r' ? len - 1 : len;
-    op->line_at += len + line_end;
-    op->scanned = op->line_at;
-    return true;
-}
-
-static bool next_line(struct http_op *op, const char **ret_line, size_t *ret_len)
-{
-    size_t left = op->body.len - op->scanned;
-    char *end = left ? memchr(op->body.data + op->scanned, '\n', left) : NULL;
-    if (end)
-        return take_line(op, (size_t)(end - op->body.data) - op->line_at, 1, ret_line, ret_len);
-    buf_consume(&op->body, op->line_at);
-    op->line_at = 0;
-    op->scanned = op->body.len;
-    return false;
-}
-
-enum http_stream_state http_stream_line(struct http_op *op, const char **ret_line, size_t *ret_len)
-{
-    if (next_line(op, ret_line, ret_len))
-        return HTTP_STREAM_READY;
-    if (op->paused) {
-        op->paused = false;
-        libcurl.easy_pause(op->transfer.easy, CURLPAUSE_CONT); /* hands over what it held back */
-        if (next_line(op, ret_line, ret_len))
-            return HTTP_STREAM_READY;
-    }
-    if (!op->ended)
-        return HTTP_STREAM_WAITING;
-    if (op->err.code || !op->body.len)
-        return HTTP_STREAM_ENDED;
-    take_line(op, op->body.len, 0, ret_line, ret_len); /* the last line had no end */
-    return HTTP_STREAM_READY;
-}
-
-const struct err *http_stream_error(struct http_op *op)
-{
-    return op->ended && op->err.code ? &op->err : NULL;
 }
