@@ -3,18 +3,12 @@ local support = require "support"
 local core = require "orrery.core"
 local etcd = require "support.etcd"
 
-local discovery, json, task, time = core.discovery, core.json, core.task, core.time
+local json, task, time = core.json, core.task, core.time
 local fails, record = support.fails, support.record
 
 local PREFIX = "/atproto/services/"
 
 local function ids(found) return table.concat(support.ids(found), " ") end
-
-local function open(cluster, options)
-  options = options or {}
-  options.etcdEndpoints = options.etcdEndpoints or cluster.addresses
-  return assert(discovery.open("etcd", options))
-end
 
 --- The lease that a key hangs on, nil if it is not there.
 local function lease_of(cluster, key)
@@ -51,7 +45,7 @@ end
 
 each_version(function(test)
   test("holds records where etcdctl finds them", function(cluster)
-    local backend <close> = open(cluster)
+    local backend <close> = cluster:open()
     assert.same({ watch = true, lock = true, kv = true }, backend.capabilities)
     local full = record { scheme = "http", did = "did:web:x.test", tags = { "a", "b" },
       meta = { ["weird key"] = "päth / \"quoted\" \n" } }
@@ -83,7 +77,7 @@ each_version(function(test)
   end)
 
   test("reads what people write, and one broken record hides no other", function(cluster)
-    local backend <close> = open(cluster, { etcdKeyPrefix = "/my/things/" })
+    local backend <close> = cluster:open({ etcdKeyPrefix = "/my/things/" })
     cluster:put("/my/things/pds/b", '{"address": "10.0.0.2", "port": 80, "id": "other"}')
     cluster:put("/my/things/pds/broken", '{"address": ')
     cluster:put("/my/things/pds/none", "")
@@ -108,8 +102,8 @@ each_version(function(test)
   end)
 
   test("keeps a record for its ttl, and no longer", function(cluster)
-    local backend <close> = open(cluster)
-    local other <close> = open(cluster)
+    local backend <close> = cluster:open()
+    local other <close> = cluster:open()
     assert(backend:register(record(), 2))
     assert(backend:register(record { id = "stays" }))
     assert(backend:register(record { id = "renewed" }, 4))
@@ -130,7 +124,7 @@ each_version(function(test)
   end)
 
   test("puts back what was lost when it is renewed", function(cluster)
-    local backend <close> = open(cluster)
+    local backend <close> = cluster:open()
     local key = PREFIX .. "pds/pds@edge"
     assert(backend:register(record(), 30))
     local lease = lease_of(cluster, key)
@@ -153,7 +147,7 @@ each_version(function(test)
     end, 10, "the old leases to be revoked")
 
     -- another process takes the record over: both keep it, none fights for it
-    local other <close> = open(cluster)
+    local other <close> = cluster:open()
     assert(other:register(record { port = 5000 }, 30))
     assert(backend:renew("pds", "pds@edge"))
     assert.equal(5000, backend:lookup("pds")[1].port)
@@ -163,7 +157,7 @@ each_version(function(test)
   end)
 
   test("wakes who waits when something has changed, and only then", function(cluster)
-    local backend <close> = open(cluster)
+    local backend <close> = cluster:open()
     assert(backend:register(record()))
     local _, cursor = assert(backend:lookup("pds"))
     assert(backend:register(record { id = "a" }))
@@ -194,7 +188,7 @@ each_version(function(test)
   end)
 
   test("wakes a hundred watchers, each with the last state", function(cluster)
-    local backend <close> = open(cluster)
+    local backend <close> = cluster:open()
     local _, cursor = assert(backend:lookup("pds"))
     local seen, watchers = 0, {}
     for i = 1, 100 do
@@ -215,7 +209,7 @@ each_version(function(test)
   end)
 
   test("lists again after a compaction, and after its revisions began anew", function(cluster)
-    local backend <close> = open(cluster)
+    local backend <close> = cluster:open()
     assert(backend:register(record { id = "a" }))
     local _, old = assert(backend:lookup("pds"))
     for _ = 1, 5 do cluster:put("/else", "x") end
@@ -242,8 +236,8 @@ each_version(function(test)
   end)
 
   test("locks with a token that only grows", function(cluster)
-    local backend <close> = open(cluster)
-    local other <close> = open(cluster)
+    local backend <close> = cluster:open()
+    local other <close> = cluster:open()
     local first = assert(backend:lock("/atproto/leader", { ttl = 5, value = "edge" }))
     assert.equal("edge", other:kv_get("/atproto/leader").value)
     fails("exists", "/atproto/leader: the lock is held", other:lock("/atproto/leader"))
@@ -284,7 +278,7 @@ each_version(function(test)
   end)
 
   test("keeps keys, and writes them only as they were read", function(cluster)
-    local backend <close> = open(cluster)
+    local backend <close> = cluster:open()
     local got, cursor = assert(backend:kv_get("/plan"))
     assert.same({ nil, 0 }, { got.value, got.revision })
     local waiting = task.spawn(function() return (backend:kv_get("/plan", cursor, 20)) end)

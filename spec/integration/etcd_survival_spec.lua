@@ -3,18 +3,12 @@ local support = require "support"
 local core = require "orrery.core"
 local etcd = require "support.etcd"
 
-local discovery, task, time = core.discovery, core.task, core.time
+local task, time = core.task, core.time
 local fails, record = support.fails, support.record
 
 local KEY = "/atproto/services/pds/pds@edge"
 
 local function ids(found) return table.concat(support.ids(found), " ") end
-
-local function open(cluster, options)
-  options = options or {}
-  options.etcdEndpoints = options.etcdEndpoints or cluster.addresses
-  return assert(discovery.open("etcd", options))
-end
 
 local function count(records)
   local total = 0
@@ -75,8 +69,8 @@ end
 
 describe("etcd", function()
   test("loses its leader under writes, and nothing else", { nodes = 3 }, function(cluster)
-    local backend <close> = open(cluster)
-    local reader <close> = open(cluster, {
+    local backend <close> = cluster:open()
+    local reader <close> = cluster:open({
       etcdEndpoints = { cluster.addresses[3], cluster.addresses[1], cluster.addresses[2] } })
     local watcher = follow(reader, "pds")
     local written, longest, stopped = {}, 0, false
@@ -109,7 +103,7 @@ describe("etcd", function()
   end)
 
   test("says when it has no leader, and what it last knew", { nodes = 3 }, function(cluster)
-    local backend <close> = open(cluster)
+    local backend <close> = cluster:open()
     assert(backend:register(record(), 60))
     local _, cursor = assert(backend:lookup("pds"))
     local waiting = task.spawn(function()
@@ -138,7 +132,7 @@ describe("etcd", function()
   end)
 
   test("is gone for longer than its leases last, and comes back", {}, function(cluster)
-    local backend <close> = open(cluster)
+    local backend <close> = cluster:open()
     local _, here = assert(backend:lookup("pds"))
     assert(backend:register(record(), 2))
     local watcher = follow(backend, "pds")
@@ -164,7 +158,7 @@ describe("etcd", function()
     local leader = cluster:leader()
     local follower = leader % 3 + 1
     local order = { cluster.addresses[follower], cluster.addresses[leader] }
-    local backend <close> = open(cluster, { etcdEndpoints = table.concat(order, ", ") })
+    local backend <close> = cluster:open({ etcdEndpoints = table.concat(order, ", ") })
     assert(backend:register(record(), 60))
     local _, cursor = assert(backend:lookup("pds"))
     local waiting = task.spawn(function() return (backend:lookup("pds", cursor, 60)) end)
@@ -180,15 +174,15 @@ describe("etcd", function()
     cluster:enable_auth()
     local user = { etcdUser = "app", etcdPassword = "app" }
     do
-      local nobody <close> = open(cluster)
+      local nobody <close> = cluster:open()
       fails("denied", "127.0.0.1:%d+: etcd wants a user", nobody:register(record(), 60))
       fails("denied", "etcd wants a user", nobody:lookup("pds", "1", 10))
-      local wrong <close> = open(cluster, { etcdUser = "app", etcdPassword = "s3cret" })
+      local wrong <close> = cluster:open({ etcdUser = "app", etcdPassword = "s3cret" })
       local _, message = wrong:lookup("pds")
       fails("denied", "does not know this user or password", nil, message, "denied")
       assert.is_nil(message:find("s3cret", 1, true))
     end
-    local backend <close> = open(cluster, user)
+    local backend <close> = cluster:open(user)
     assert(backend:register(record(), 60))
     local _, cursor = assert(backend:lookup("pds"))
     local waiting = task.spawn(function() return (backend:lookup("pds", cursor, 60)) end)
@@ -205,7 +199,7 @@ describe("etcd", function()
     assert.equal("b pds@edge", ids(backend:lookup("pds")))
 
     -- a fresh watch begins with a token that is no longer good
-    local fresh <close> = open(cluster, user)
+    local fresh <close> = cluster:open(user)
     _, cursor = assert(fresh:lookup("pds"))
     time.sleep(3.5)
     waiting = task.spawn(function() return (fresh:lookup("pds", cursor, 60)) end)
@@ -219,7 +213,7 @@ describe("etcd", function()
     support.write(dir .. "/password", "app\n")
     local options = { etcdUser = "app", etcdPasswordFile = dir .. "/password",
       etcdKeyPrefix = "/" }    -- may read "/atproto/...", and nothing beside it
-    local narrow <close> = open(cluster, options)
+    local narrow <close> = cluster:open(options)
     local _, cursor = assert(narrow:lookup("atproto", nil, 0))
     for i = 1, 3 do
       local waiting = task.spawn(function()
@@ -234,7 +228,7 @@ describe("etcd", function()
     assert.is_truthy(ids(narrow:lookup("atproto")):find "x3")
     support.write(dir .. "/password", "")
     os.remove(dir .. "/password")
-    local late <close> = open(cluster, options)
+    local late <close> = cluster:open(options)
     fails("not_found", "password: ", late:services())
   end)
 
@@ -242,7 +236,7 @@ describe("etcd", function()
     local tls = cluster.tls
     local options = { etcdEnableTLS = true, etcdCaFile = tls.ca, etcdCertFile = tls.client,
       etcdKeyFile = tls.client_key }
-    local backend <close> = open(cluster, options)
+    local backend <close> = cluster:open(options)
     assert(backend:register(record(), 60))
     local _, cursor = assert(backend:lookup("pds"))
     local waiting = task.spawn(function() return (backend:lookup("pds", cursor, 30)) end)
@@ -250,16 +244,16 @@ describe("etcd", function()
     assert.equal("b pds@edge", ids(waiting:join()))
 
     options.etcdServerName = "etcd.test"
-    local named <close> = open(cluster, options)
+    local named <close> = cluster:open(options)
     assert.equal("b pds@edge", ids(named:lookup("pds")))
     options.etcdServerName = "else.test"
-    local other <close> = open(cluster, options)
+    local other <close> = cluster:open(options)
     fails("io", "^127.0.0.1:%d+: its TLS certificate is not accepted", other:lookup("pds"))
-    local system <close> = open(cluster, { etcdEnableTLS = true })
+    local system <close> = cluster:open({ etcdEnableTLS = true })
     fails("io", "certificate is not accepted", system:lookup("pds"))
-    local nobody <close> = open(cluster, { etcdEnableTLS = true, etcdCaFile = tls.ca })
+    local nobody <close> = cluster:open({ etcdEnableTLS = true, etcdCaFile = tls.ca })
     fails("io", "^127.0.0.1:%d+: ", nobody:lookup("pds"))
-    local plain <close> = open(cluster)
+    local plain <close> = cluster:open()
     local _, message = plain:lookup("pds")
     assert.matches("^127.0.0.1:%d+: ", message)
   end)

@@ -181,6 +181,13 @@ function cluster_class:token(name)
   return assert(assert(self:call("auth/authenticate", { name = name, password = name })).token)
 end
 
+--- Opens our backend on it.
+function cluster_class:open(options)
+  local all = { etcdEndpoints = self.addresses }
+  for key, value in pairs(options or {}) do all[key] = value end
+  return assert(core.discovery.open("etcd", all))
+end
+
 local function layout(cluster, count)
   local members = {}
   cluster.nodes, cluster.addresses = {}, {}

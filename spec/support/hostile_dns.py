@@ -3,24 +3,17 @@
 The label before ".test", or its argument, says how: see `answer` for questions and `answer_update` for updates. For
 "fuzz-N" and "updfuzz-N" N seeds what is random.
 """
-import os
 import random
-import socket
 import struct
 import sys
-import threading
+
+from dns_wire import POINTER, name, read_question, record as record_of, send, serve
 
 A, NS, SOA, PTR, TXT, SRV, ANY = 1, 2, 6, 12, 16, 33, 255
-POINTER = b"\xc0\x0c"  # to the question's name
-
-
-def name(text):
-    labels = [label for label in text.split(".") if label]
-    return b"".join(bytes([len(label)]) + label.encode() for label in labels) + b"\0"
 
 
 def record(owner, kind, data, ttl=1):
-    return owner + struct.pack(">HHIH", kind, 1, ttl, len(data)) + data
+    return record_of(owner, kind, ttl, data)
 
 
 def labels_of(query):
@@ -167,10 +160,9 @@ def serve_one(sock):
 
 def serve_question(sock):
     """Whether another may come over this connection."""
-    size = sock.recv(2, socket.MSG_WAITALL)
-    if len(size) < 2:
+    query = read_question(sock)
+    if query is None:
         return False
-    query = sock.recv(struct.unpack(">H", size)[0], socket.MSG_WAITALL)
     made = reply(query, True)
     if made is None:
         while sock.recv(64):  # until the client goes
@@ -178,37 +170,9 @@ def serve_question(sock):
     elif b"\x07tcphalf" in query:
         sock.sendall(struct.pack(">H", len(made)) + made[:5])
     elif b"\x08tcpclose" not in query:
-        sock.sendall(struct.pack(">H", len(made)) + made)
+        send(sock, made)
         return b"\x05flood" in query or b"\x05crowd" in query
     return False
 
 
-def serve_tcp(listener):
-    while True:
-        sock, _ = listener.accept()
-        threading.Thread(target=serve_one, args=(sock,), daemon=True).start()
-
-
-def serve_udp(sock):
-    while True:
-        query, client = sock.recvfrom(4096)
-        made = reply(query, False)
-        if made:
-            sock.sendto(made, client)
-
-
-def both():
-    """UDP and TCP on one port that the kernel chose."""
-    while True:
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        udp.bind(("127.0.0.1", 0))
-        try:
-            return udp, socket.create_server(("127.0.0.1", udp.getsockname()[1]))
-        except OSError:
-            udp.close()
-
-
-udp, tcp = both()
-threading.Thread(target=serve_tcp, args=(tcp,), daemon=True).start()
-print(os.getpid(), udp.getsockname()[1], flush=True)
-serve_udp(udp)
+serve(lambda query: reply(query, False), serve_one)

@@ -1,22 +1,12 @@
-"""A small name server on UDP and TCP. Prints its port, then serves until killed.
+"""A small name server on UDP and TCP. Prints its pid and port, then serves until killed.
 
 The first label of a name says how it answers: see `answers`.
 """
-import os
-import socket
 import struct
-import threading
+
+from dns_wire import POINTER, name, read_question, record, send, serve
 
 SRV, TXT, A, AAAA, CNAME = 33, 16, 1, 28, 5
-
-
-def name(text):
-    labels = [label for label in text.split(".") if label]
-    return b"".join(bytes([len(label)]) + label.encode() for label in labels) + b"\0"
-
-
-def record(owner, kind, ttl, data):
-    return owner + struct.pack(">HHIH", kind, 1, ttl, len(data)) + data
 
 
 def srv(priority, weight, port, target):
@@ -26,8 +16,6 @@ def srv(priority, weight, port, target):
 def txt(*strings):
     return b"".join(bytes([len(text)]) + text for text in strings)
 
-
-POINTER = b"\xc0\x0c"  # to the question's name
 
 answers = {
     "srv": [record(POINTER, SRV, 30, srv(1, 2, 3000, "pds.example.test.")),
@@ -66,38 +54,12 @@ def reply(query, tcp):
     return query[:2] + message
 
 
-def serve_tcp(listener):
-    while True:
-        sock, _ = listener.accept()
-        with sock:
-            size = sock.recv(2, socket.MSG_WAITALL)
-            if len(size) < 2:
-                continue
-            message = reply(sock.recv(struct.unpack(">H", size)[0], socket.MSG_WAITALL), True)
-            if message:
-                sock.sendall(struct.pack(">H", len(message)) + message)
-
-
-def serve_udp(sock):
-    while True:
-        query, client = sock.recvfrom(4096)
-        message = reply(query, False)
+def serve_one(sock):
+    with sock:
+        question = read_question(sock)
+        message = question and reply(question, True)
         if message:
-            sock.sendto(message, client)
+            send(sock, message)
 
 
-def both():
-    """UDP and TCP on one port that the kernel chose."""
-    while True:
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        udp.bind(("127.0.0.1", 0))
-        try:
-            return udp, socket.create_server(("127.0.0.1", udp.getsockname()[1]))
-        except OSError:
-            udp.close()
-
-
-udp, tcp = both()
-threading.Thread(target=serve_tcp, args=(tcp,), daemon=True).start()
-print(os.getpid(), udp.getsockname()[1], flush=True)
-serve_udp(udp)
+serve(lambda question: reply(question, False), serve_one)

@@ -6,7 +6,7 @@ local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 --- Starts a Python script of spec/support and reads "PID PORT..." from it, which it prints once it
 --- listens. Returns {pid, ports, stop()}.
 function M.start(script, ...)
-  local words = { "exec env -u LD_PRELOAD -u ASAN_OPTIONS python3", "spec/support/" .. script }
+  local words = { "exec env -u LD_PRELOAD -u ASAN_OPTIONS python3 -B", "spec/support/" .. script }
   for _, word in ipairs { ... } do words[#words + 1] = quote(word) end
   local pipe = assert(io.popen(table.concat(words, " ")))
   local server = { ports = {} }

@@ -32,18 +32,7 @@ local function wake(hub)
   end
 end
 
---- Records as text without what differs between sources: two answers are the same if it is.
-local function text_of(records)
-  local list = core.json.array({})
-  for i, record in ipairs(records) do
-    local copy = {}
-    for key, value in pairs(record) do copy[key] = value end
-    copy.source = nil
-    list[i] = copy
-  end
-  return core.json.encode(list, { lossy = true })
-end
-
+--- Copies of the records that name `source` as theirs.
 local function with_source(records, source)
   local list = core.json.array({})
   for i, record in ipairs(records) do
@@ -53,6 +42,11 @@ local function with_source(records, source)
     list[i] = copy
   end
   return list
+end
+
+--- Records as text without what differs between sources: two answers are the same if it is.
+local function text_of(records)
+  return core.json.encode(with_source(records, nil), { lossy = true })
 end
 
 --- Tells the owner of the watches, once, that answers have become old, or are fresh again.
