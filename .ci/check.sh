@@ -32,6 +32,8 @@ lua_headers='lua\.h|lauxlib\.h|lualib\.h'
 report "core sees no loop, network or Lua" "$(includes "$io_headers|$lua_headers|io/|bind/|engine\.h" engine/core)"
 report "io and backends see no Lua" "$(includes "$lua_headers|bind/" engine/io backends)"
 report "only the boundary sees Lua" "$(includes "$lua_headers" engine | grep -vE '^engine/(bind/|engine\.[ch]:|module\.c:|main\.c:)')"
+report "only what people type into sees the command line" "$(grep -rnE 'require.{1,2}"orrery\.cli[".]' lua |
+  grep -vE '^lua/orrery/(cli|repl|docs)/')"
 report "files under 600 lines" "$(find engine backends lua spec -name '*.[chl]*' -type f 2>/dev/null |
   xargs wc -l | awk '$2 != "total" && $1 > 600 { print $2 ": " $1 " lines" }')"
 

@@ -2,7 +2,7 @@
 local core = require "orrery.core"
 local luacheck = require "orrery.luacheck"
 local suggest = require "orrery.suggest"
-local view = require "orrery.cli.view"
+local view = require "orrery.view"
 
 local M = {}
 

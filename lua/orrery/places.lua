@@ -33,13 +33,20 @@ local function closed(path)
   if not stat and code == "denied" then return message .. "; run this as a user who may" end
 end
 
-local function in_folder(folder)
+--- The names of the stack files in a folder; nil, message if it cannot be looked at.
+function M.stack_files(folder)
   local found = {}
   local refused = closed(folder .. "/" .. STACK_FILES[1])
   if refused then return nil, refused end
   for _, name in ipairs(STACK_FILES) do
     if source.kind(folder .. "/" .. name) == "file" then found[#found + 1] = name end
   end
+  return found
+end
+
+local function in_folder(folder)
+  local found, refused = M.stack_files(folder)
+  if not found then return nil, refused end
   if #found == 1 then return at_file(folder .. "/" .. found[1]) end
   if #found > 1 then
     return nil,

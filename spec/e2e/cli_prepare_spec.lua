@@ -184,4 +184,18 @@ describe("orrery doctor", function()
     has(found.stack.message, "prot")
     assert.equal("ok", found.orrery.state)
   end)
+
+  it("needs no stack, but takes none that is broken for none", function()
+    local dir = support.tmp()
+    local function about_stack()
+      local _, out = support.orrery { "doctor", "--json", cwd = dir }
+      for _, item in ipairs(core.json.decode(out)) do
+        if item.subject == "stack" then return item end
+      end
+    end
+    assert.same({ "ok", "none here; name one with -f" },
+      { about_stack().state, about_stack().message })
+    support.write(dir .. "/stack.lua", "error 'the shelf holds no stack'")
+    assert.equal("fail", about_stack().state)
+  end)
 end)

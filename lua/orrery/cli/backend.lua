@@ -153,8 +153,7 @@ end
 local function stack_of(ctx)
   local stack, problems = session.try_stack(ctx)
   if stack then return stack end
-  if session.target(ctx) ~= "." or not require("orrery.problem").line(problems)
-    :find("holds no stack", 1, true) then session.refuse(ctx, problems) end
+  if not session.is_without_stack(ctx) then session.refuse(ctx, problems) end
   session.fail(session.INVALID, "there is no stack in %s: name one with -f, or a discovery backend "
     .. "with --backend (%s)", core.file.realpath("."), table.concat(schema.backends, ", "))
 end

@@ -87,28 +87,15 @@ local function reach(ctx, stack, pid, path, from, deadline)
   end
 end
 
-local function settle(ctx, client, deadline)
-  local progress = follow.progress()
-  local state, message, code = follow.wait(client, follow.settled(), {
-    timeout = math.max(deadline - core.time.monotonic(), 0), since = 0,
-    on_event = progress.on_event, on_beat = progress.on_beat,
-  })
-  ui.progress_end(progress.show)
-  if state then return state end
-  if code == "timeout" then
-    session.fail(session.TIMED_OUT, "not settled within %s; the agent goes on; look with: %s",
-      ui.duration(ctx.options.timeout), session.paste(ctx, "status"))
-  end
-  session.fail(session.UNREACHABLE, "the agent ended meanwhile: %s", message)
-end
-
 function M.up(ctx, stack)
   local deadline = core.time.monotonic() + ctx.options.timeout
   local path = make_log(stack)
   local from = log_size(path)
   local pid = launch(ctx, stack, path)
   ui.note("starting stack '%s' (agent pid %d, log %s)", stack.name, pid, path)
-  local state = settle(ctx, reach(ctx, stack, pid, path, from, deadline), deadline)
+  local client = reach(ctx, stack, pid, path, from, deadline)
+  local state = follow.rest(ctx, client, nil, { since = 0, all = ctx.options.timeout,
+    timeout = math.max(deadline - core.time.monotonic(), 0) })
   if ctx.options.json then
     ui.json(state)
   else

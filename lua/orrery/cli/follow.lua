@@ -110,6 +110,23 @@ function M.progress(set, shown)
   }
 end
 
+--- Waits until the services in `set` (nil: all) are at rest, with progress, and returns the state;
+-- ends the command if they are not within `timeout` seconds (of `all`, where some have passed).
+-- options: timeout, all, since, verb.
+function M.rest(ctx, client, set, options)
+  local progress = M.progress(set)
+  local verb = options.verb and options.verb .. ": " or ""
+  local state, problem, reason = M.wait(client, M.settled(set), { timeout = options.timeout,
+    since = options.since, on_event = progress.on_event, on_beat = progress.on_beat })
+  ui.progress_end(progress.show)
+  if state then return state end
+  if reason == "timeout" then
+    session.fail(session.TIMED_OUT, "%snot done within %s; it goes on; look with: %s", verb,
+      ui.duration(options.all or options.timeout), session.paste(ctx, "status"))
+  end
+  session.fail(session.UNREACHABLE, "%sthe agent ended meanwhile: %s", verb, problem)
+end
+
 --- Posts a command and waits until the services it concerns are at rest. Returns the state and the
 -- set of services; ends the command if that fails or takes longer than `timeout`.
 function M.command(ctx, client, verb, names, timeout)
@@ -118,16 +135,7 @@ function M.command(ctx, client, verb, names, timeout)
     session.fail(code == "not_found" and session.USAGE or session.UNHEALTHY, "%s", message)
   end
   local set = M.set(answer.services)
-  local progress = M.progress(set)
-  local state, problem, reason = M.wait(client, M.settled(set),
-    {timeout = timeout, on_event = progress.on_event, on_beat = progress.on_beat})
-  ui.progress_end(progress.show)
-  if state then return state, set end
-  if reason == "timeout" then
-    session.fail(session.TIMED_OUT, "%s: not done within %s; it goes on: look with: %s", verb,
-      ui.duration(timeout), session.paste(ctx, "status"))
-  end
-  session.fail(session.UNREACHABLE, "%s: the agent ended meanwhile: %s", verb, problem)
+  return M.rest(ctx, client, set, { timeout = timeout, verb = verb }), set
 end
 
 return M

@@ -5,7 +5,6 @@ local present = require "orrery.cli.present"
 local report = require "orrery.cli.report"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
-local view = require "orrery.cli.view"
 
 local M = {}
 
@@ -18,7 +17,7 @@ end
 
 --- Reads the stack again, as it was given and from where it was, for a reload.
 local function loader(ctx)
-  return function() return view.checked(ctx) end
+  return function() return session.checked(ctx) end
 end
 
 --- The agent without a person: what `up -d` leaves running. Its stderr is agent.log.

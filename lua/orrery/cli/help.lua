@@ -44,13 +44,14 @@ local function wrap(text, indent)
   return table.concat(lines, "\n" .. (" "):rep(indent))
 end
 
-local function option_label(option)
-  local label = option.short and ("-%s, --%s"):format(option.short, option.name)
-    or "    --" .. option.name
+--- An option as it is written: "-t, --timeout SECONDS".
+function M.label(option)
+  local label = (option.short and ("-%s, "):format(option.short) or "") .. "--" .. option.name
   return option.value and label .. " " .. option.value or label
 end
 
-local function option_summary(option)
+--- What it means, with what it may be and what it is otherwise.
+function M.meaning(option)
   local text = option.summary
   if option.choices then text = text .. ": " .. table.concat(option.choices, ", ") end
   if option.default ~= nil then text = ("%s (default: %s)"):format(text, option.default) end
@@ -58,7 +59,8 @@ local function option_summary(option)
 end
 
 local function add_option(lines, option)
-  local label, summary = option_label(option), wrap(option_summary(option), 26)
+  local label = (option.short and "" or "    ") .. M.label(option)
+  local summary = wrap(M.meaning(option), 26)
   if #label > 22 then label = label .. "\n" .. (" "):rep(24) end
   lines[#lines + 1] = ("  %-22s  %s"):format(label, summary)
 end

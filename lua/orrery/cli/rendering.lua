@@ -3,7 +3,7 @@ local args = require "orrery.cli.args"
 local core = require "orrery.core"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
-local view = require "orrery.cli.view"
+local view = require "orrery.view"
 
 local M = {}
 

@@ -16,6 +16,12 @@ function M.target(ctx)
   return given and given ~= "" and given or "."
 end
 
+--- Whether no stack is named, and the current folder has none.
+function M.is_without_stack(ctx)
+  local found = M.target(ctx) == "." and require("orrery.places").stack_files(".")
+  return found and #found == 0 or false
+end
+
 local function load_options(ctx)
   local node = ctx.options.node or os.getenv("ORRERY_NODE")
   return {node = node ~= "" and node or nil, set = args.settings(ctx.options.set)}
@@ -25,6 +31,15 @@ end
 function M.try_stack(ctx)
   local stack = require "orrery.stack"
   return stack.load(M.target(ctx), load_options(ctx))
+end
+
+--- The same, held also against its graph and its templates.
+function M.checked(ctx)
+  local stack, problems = M.try_stack(ctx)
+  if not stack then return nil, problems end
+  problems = require("orrery.view").problems(stack)
+  if #problems > 0 then return nil, problems end
+  return stack
 end
 
 --- Ends the command with every problem listed; nothing has been touched.

@@ -29,16 +29,8 @@ local FILES = {
   { "/etc/orrery", "profiles, types, filters ... of this machine" },
 }
 
-local function option_term(option)
-  local label = option.short and ("-%s, --%s"):format(option.short, option.name)
-    or "--" .. option.name
-  return option.value and label .. " " .. option.value or label
-end
-
 local function option_meaning(option)
-  local words = option.summary
-  if option.choices then words = words .. ": " .. table.concat(option.choices, ", ") end
-  if option.default ~= nil then words = ("%s (default: %s)"):format(words, option.default) end
+  local words = help.meaning(option)
   if not words:find("^[%l, ]+:") then words = words:gsub("^%l", string.upper) end
   return words .. "."
 end
@@ -46,7 +38,7 @@ end
 local function add_options(page, options, prefix, section)
   for _, option in ipairs(options) do
     if not option.hidden and option.section == section then
-      page:entry(option_term(option), option_meaning(option),
+      page:entry(help.label(option), option_meaning(option),
         { id = pages.id(prefix, "--" .. option.name) })
     end
   end

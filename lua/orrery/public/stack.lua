@@ -80,8 +80,7 @@ end
 function Stack:again() return stack_of.load(self.target, self.options) end
 
 function Stack:validate()
-  local _, problems = require("orrery.plan").build(self.config)
-  problems = problems or require("orrery.cli.view").template_problems(self.config)
+  local problems = require("orrery.view").problems(self.config)
   if #problems > 0 then return invalid(problems) end
   return true
 end
@@ -118,7 +117,7 @@ end
 --- The files of a service, rendered; secrets are ***.
 function Stack:render(name)
   names_given(self, name, "render")
-  local view = require "orrery.cli.view"
+  local view = require "orrery.view"
   local seen = view.of(self.config)
   local list, problems = require("orrery.render").files(self.config, name,
     view.context(self.config, seen, seen.by_service[name][1], view.hidden_secrets()))

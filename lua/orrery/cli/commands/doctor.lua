@@ -2,7 +2,6 @@ local doctor = require "orrery.doctor"
 local problem = require "orrery.problem"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
-local view = require "orrery.cli.view"
 
 local MARKS = { ok = "ok", warn = "warn", fail = "FAIL" }
 local COLOURS = { ok = "green", warn = "yellow", fail = "red" }
@@ -15,7 +14,7 @@ end
 
 --- Whether its graph and its templates hold, too.
 local function of_whole(ctx, stack)
-  local checked, problems = view.checked(ctx)
+  local checked, problems = session.checked(ctx)
   if checked then return { subject = "stack", state = "ok", message = stack.name } end
   return invalid(ctx, problems)
 end
@@ -28,7 +27,7 @@ local function of_stack(ctx)
     table.insert(found, 1, of_whole(ctx, stack))
     return found
   end
-  if session.target(ctx) == "." and problem.line(problems):find("holds no stack", 1, true) then
+  if session.is_without_stack(ctx) then
     return { { subject = "stack", state = "ok", message = "none here; name one with -f" } }
   end
   return { invalid(ctx, problems) }

@@ -1,5 +1,6 @@
 local args = require "orrery.cli.args"
 local core = require "orrery.core"
+local places = require "orrery.places"
 local plugin = require "orrery.plugin"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
@@ -33,15 +34,12 @@ services: {}
 ]]
 
 local TEXTS = { lua = LUA, yaml = YAML }
-local NAMES = { "stack.lua", "stack.yaml", "stack.yml", "stack.json" }
 
 local function refuse_existing(dir)
-  for _, name in ipairs(NAMES) do
-    local path = dir .. "/" .. name
-    if core.file.stat(path) then
-      session.fail(session.UNHEALTHY, "%s is there already; it stays as it is", path)
-    end
-  end
+  local found, message = places.stack_files(dir)
+  if not found then session.fail(session.UNHEALTHY, "%s", message) end
+  if not found[1] then return end
+  session.fail(session.UNHEALTHY, "%s/%s is there already; it stays as it is", dir, found[1])
 end
 
 return {

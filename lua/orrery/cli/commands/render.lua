@@ -5,29 +5,20 @@ local given = require "orrery.scope.given"
 local rendering = require "orrery.cli.rendering"
 local session = require "orrery.cli.session"
 local suggest = require "orrery.suggest"
-local view = require "orrery.cli.view"
-
-local STACKS = { "stack.lua", "stack.yaml", "stack.yml", "stack.json" }
-
-local function has_stack()
-  local named = os.getenv("ORRERY_STACK")
-  if named and named ~= "" then return true end
-  for _, name in ipairs(STACKS) do if core.file.stat(name) then return true end end
-  return false
-end
+local view = require "orrery.view"
 
 --- Whether the argument is a template of its own, and no stack is meant.
 local function is_template(ctx)
   local path = ctx.args[1]
   local stat = path and core.file.stat(path)
   if not stat or stat.type ~= "file" or ctx.options.file then return false end
-  return backend.is_named(ctx) or not has_stack()
+  return backend.is_named(ctx) or session.is_without_stack(ctx)
 end
 
 --- Where only a template can be meant, it must be there.
 local function refuse_missing(ctx)
   local path = ctx.args[1]
-  if not path or ctx.options.file or has_stack() then return end
+  if not path or not session.is_without_stack(ctx) then return end
   local stat, message, code = core.file.stat(path)
   if not stat and code ~= "not_found" then args.misuse("%s", message) end
   args.misuse("%q %s, and there is no stack here: give a template's path, or a stack with -f", path,

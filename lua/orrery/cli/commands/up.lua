@@ -4,7 +4,6 @@ local follow = require "orrery.cli.follow"
 local report = require "orrery.cli.report"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
-local view = require "orrery.cli.view"
 
 --- An agent runs already: it is told what to start, and the result is the same as with -d.
 local function join(ctx, stack, client)
@@ -47,7 +46,7 @@ return {
   example = "orrery -f simple-pds up -d",
   run = function(ctx)
     collectgarbage("setpause", PAUSE)
-    local stack, problems = view.checked(ctx)
+    local stack, problems = session.checked(ctx)
     if not stack then session.refuse(ctx, problems) end
     session.services(ctx, stack)
     if ctx.options.agent then return foreground.agent(ctx, stack) end

@@ -1,6 +1,5 @@
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
-local view = require "orrery.cli.view"
 
 local function count(services)
   local n = 0
@@ -27,7 +26,7 @@ return {
   exits = {"0    valid", "2    wrong usage", "3    invalid"},
   example = "orrery -f stack.lua validate",
   run = function(ctx)
-    local stack, problems = view.checked(ctx)
+    local stack, problems = session.checked(ctx)
     if ctx.options.json then
       report_json(stack, problems)
       return stack and session.OK or session.INVALID

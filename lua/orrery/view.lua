@@ -1,9 +1,8 @@
---- view -- a stack as commands that only look see it: where each instance is, and what its strings
--- are rendered with, without being its agent.
+--- view -- a stack as those who only look see it: where each instance is, what its strings are
+-- rendered with, and what is wrong with it, without being its agent.
 local core = require "orrery.core"
 local outputs = require "orrery.supervisor.outputs"
 local replicas = require "orrery.replicas"
-local session = require "orrery.cli.session"
 
 local M = {}
 
@@ -129,21 +128,10 @@ function M.template_problems(stack)
   return list
 end
 
---- The stack if nothing is wrong with it, its graph and its templates; or nil and every problem.
-function M.checked(ctx)
-  local stack, problems = session.try_stack(ctx)
-  local plan
-  if stack then plan, problems = require("orrery.plan").build(stack) end
-  if not plan then return nil, problems end
-  problems = M.template_problems(stack)
-  if #problems > 0 then return nil, problems end
-  return stack
-end
-
---- The discovery of the stack (orrery.discovery), opened.
-function M.backend(stack)
-  local discovery, message = require("orrery.discovery").open(stack)
-  return discovery or session.fail(session.UNREACHABLE, "%s", message)
+--- All that is wrong with a stack that loads: its graph, else its templates. Empty if nothing is.
+function M.problems(stack)
+  local _, problems = require("orrery.plan").build(stack)
+  return problems or M.template_problems(stack)
 end
 
 --- One line about problems of rendering.
