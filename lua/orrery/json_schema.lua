@@ -77,7 +77,8 @@ function kinds.any() return {} end
 function kinds.mode() return { type = "string", pattern = "^0?[0-7]{1,3}$" } end
 
 function kinds.list(node, seen)
-  return { type = "array", items = convert(node.of, seen), minItems = node.nonempty and 1 or nil }
+  return { type = "array", items = convert(node.of, seen), minItems = node.nonempty and 1 or nil,
+    maxItems = node.most }
 end
 
 function kinds.map(node, seen)

@@ -6,7 +6,7 @@
 --            others), secret (may be one), private (is one, however it is written)
 --   number, integer, seconds   min, max, above (exclusive)
 --   boolean, any, mode (octal text -> integer), signal, function (in Lua stacks)
---   list     of
+--   list     of, nonempty, most (items), rising (numbers, none below the one before it)
 --   map      of, keys = {pattern, says}, listed_by (its list form; a plain string is that field)
 --   object   fields, later (known keys that no version implements yet), finish (see shorthand.lua)
 --            (of_backend: the only discovery backend that a field is for)
@@ -223,7 +223,7 @@ M.config = node("object", "a file that is rendered for a service", {
       "most after the first one ({0.1, 1}); 0: at once", {
       of = { node("number", "seconds of quiet", { min = 0, max = 3600 }),
         list(node("number", "seconds", { min = 0, max = 3600 }), "quiet, and the most",
-          { nonempty = true }) },
+          { nonempty = true, most = 2, rising = true }) },
       expects = "seconds, or a list of two" }),
     backups = integer("how many earlier files are kept beside it, as .bak, .bak.2 ... (1)", 0, 100),
     minInstances = integer("it waits for so many of each service whose instances it lists", 0,

@@ -170,13 +170,26 @@ function readers.any(ctx, node, value, path, depth)
   return value
 end
 
+--- That no number of a list is below the one before it.
+local function check_rising(ctx, list, path)
+  for i = 2, #list do
+    if list[i] < list[i - 1] then
+      add(ctx, M.child(path, i), "%s is below the %s before it", list[i], list[i - 1])
+    end
+  end
+end
+
 function readers.list(ctx, node, value, path, depth)
   if type(value) ~= "table" or not M.is_list(value) then return mismatch(ctx, node, value, path) end
   if node.nonempty and #value == 0 then return add(ctx, path, "is empty") end
+  if node.most and #value > node.most then
+    return add(ctx, path, "has %d items, and at most %d are known", #value, node.most)
+  end
   local result = {}
   for i, item in ipairs(value) do
     result[#result + 1] = read(ctx, node.of, item, M.child(path, i), depth + 1)
   end
+  if node.rising and #result == #value then check_rising(ctx, result, path) end
   return result
 end
 

@@ -175,6 +175,11 @@ describe("a template alone", function()
       "--format: there is no format 'enf'; did you mean \"env\"?" } do
       assert.truthy(err:find(part, 1, true), err)
     end
+    for _, wait in ipairs { "1,2,3", ",", "5,x" } do
+      code, _, err = orrery("--wait", wait)
+      assert.equal(2, code)
+      assert.truthy(err:find("--wait " .. wait .. ": expected ", 1, true), err)
+    end
   end)
 
   it("with --watch is rendered at every change, until it is ended", function()

@@ -59,6 +59,7 @@ local BAD = {
   { services = { a = { dependencies = { b = { type = "requird" } } } } },
   { services = { a = { healthCheck = { strategy = "http", interval = 0 } } } },
   { services = { a = { config = { x = { template = "x", mode = "rw" } } } } },
+  { services = { a = { config = { x = { template = "x", wait = { 1, 2, 3 } } } } } },
   { services = { a = { restart = { max = -1 } } } },
   { name = "No", services = {} },
   { discovery = { backend = "file", registrationTtl = "soon" } },

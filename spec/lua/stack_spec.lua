@@ -344,6 +344,17 @@ describe("bad input", function()
       wrong("umask = 27"))
   end)
 
+  it("a wait whose most is below its least", function()
+    local path = 'services.a.config["x.txt"].wait'
+    local function wrong(wait)
+      return only(one("config = { ['x.txt'] = { template = 'x', wait = " .. wait .. " } }"))
+    end
+    assert.equal(path .. "[2]: 1 is below the 5 before it", wrong "{5, 1}")
+    assert.equal(path .. ": has 3 items, and at most 2 are known", wrong "{1, 2, 3}")
+    local loaded = good(one("config = { ['x.txt'] = { template = 'x', wait = {2, 2} } }"))
+    assert.same({ 2, 2 }, loaded.services.a.config["x.txt"].wait)
+  end)
+
   it("a port used twice, also by a copy or a second port", function()
     assert.equal("services.b.port: 8000 is already used by services.a.port; give one of " ..
       "them another port",

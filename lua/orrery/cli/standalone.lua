@@ -55,13 +55,17 @@ end
 local function read_wait(text, problems)
   local list = {}
   for word in (text or ""):gmatch("[^,]+") do
-    list[#list + 1] = tonumber(word)
-    if not list[#list] or list[#list] < 0 or list[#list] > 3600 then
+    local number = tonumber(word)
+    if not number or number < 0 or number > 3600 then
       problems[#problems + 1] = ("--wait %s: expected seconds, such as 5 or 5,20"):format(text)
       return nil
     end
+    list[#list + 1] = number
   end
-  if list[2] and list[2] < list[1] then
+  if #list == 0 and text or #list > 2 then
+    problems[#problems + 1] = ("--wait %s: expected one or two numbers, such as 5 or 5,20")
+      :format(text)
+  elseif list[2] and list[2] < list[1] then
     problems[#problems + 1] = ("--wait %s: the second is the most, and less than the first")
       :format(text)
   end

@@ -163,7 +163,7 @@ function M.user_of(r) return owner_of(r, {}) end
 local function wait_of(wait)
   if wait == nil then return WAIT end
   if type(wait) == "number" then return {wait, wait * 4} end
-  return {wait[1], math.max(wait[2] or wait[1] * 4, wait[1])}
+  return {wait[1], wait[2] or wait[1] * 4}
 end
 
 local function describe(r, file, key, config, format_name)
