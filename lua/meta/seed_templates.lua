@@ -156,7 +156,8 @@ local ConfigurationTemplating = {}
 ---@return table<string, string>? problems by service
 function ConfigurationTemplating:render() end
 
---- Writes those that differ, and runs reloadCommand once if there are any.
+--- Writes those that differ, and runs reloadCommand once if there are any, or if it failed the last
+--- time.
 ---@async
 ---@return string[]? paths that changed; or nil, message, code if the command fails
 ---@return table<string, string>|string|nil problems by service
@@ -164,7 +165,8 @@ function ConfigurationTemplating:render() end
 function ConfigurationTemplating:write() end
 
 --- Writes, and writes again at every change in discovery and of watchPaths, until close(). What
---- fails is logged and tried again at the next change.
+--- fails is logged and tried again at the next change; reloadCommand also before that, after 1 s,
+--- doubling to 60 s.
 ---@async
 ---@return true? ok or nil, message, code: a path cannot be watched
 ---@return string? message

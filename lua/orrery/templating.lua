@@ -1,9 +1,9 @@
 --- templating -- what the seed's functions over templates share: a template is checked, and becomes
 --- the files of services. The rendering is orrery.render's.
 local alone = require "orrery.render.alone"
+local command_of = require "orrery.render.command"
 local core = require "orrery.core"
 local given = require "orrery.scope.given"
-local outcome = require "orrery.outcome"
 local output = require "orrery.render.output"
 local problem_of = require "orrery.problem"
 local schema = require "orrery.schema"
@@ -16,7 +16,6 @@ M.FORMATS = { "json", "yaml", "toml", "env", "ini" }
 M.OUTPUT_DIR = "/etc/atproto"
 
 local MODE = 416 -- 0640
-local RELOAD_TIMEOUT = 30
 
 --- Raises at the caller's caller unless `arguments` is a table with no keys but those in `known`.
 function M.check_arguments(arguments, known)
@@ -235,13 +234,10 @@ end
 
 --- Runs what takes up changed files: text for a shell, or words. nil, message, code if it fails.
 function M.reload(command)
-  local argv = type(command) == "table" and command or { "sh", "-c", command }
-  local result, message, code = core.process.run { argv = argv, timeout = RELOAD_TIMEOUT,
-    env = core.process.environ() }
-  if result and result.code == 0 then return true end
-  if not result then return nil, "the reload command could not be run: " .. message, code end
-  return nil, ("the reload command %s failed: %s"):format(argv[#argv], outcome.told(result)),
-    "failed"
+  local ok, message, code = command_of.run(command, { env = core.process.environ() })
+  if ok then return true end
+  local shown = type(command) == "table" and command[1] or command
+  return nil, ("the reload command %s failed: %s"):format(shown, message), code
 end
 
 return M

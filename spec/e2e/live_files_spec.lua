@@ -137,6 +137,47 @@ describe("a file of a running service", function()
     end)
   end)
 
+  it("has its reload command run again until it succeeds, and says so meanwhile", function()
+    local command = "reload = { command = { 'sh', '-c', 'echo x >> DIR/tries; test -e DIR/ok' } }, "
+    agents.with(web("web") .. front("['w.txt'] = { " .. STATUS .. command .. "wait = 0 }",
+      "dependencies = { 'web' }"), function(agent)
+      agent:reach(front_runs, "front to run")
+      remove(agent, "web.up")
+      support.wait_until(function() return #agent:text("tries") >= 4 end, 20, "a second try")
+      agent:reach(function(instances)
+        return table.concat(instances.front.flags, " "):find("pending", 1, true)
+      end, "the flag")
+      local _, why = agent:orrery("why", "front")
+      assert.truthy(why:find("its reload command sh failed: exit code 1", 1, true), why)
+      support.write(agent.dir .. "/ok", "")
+      support.wait_until(function() return event_with(agent, "taken up") end, 60, "its success")
+      agent:reach(function(instances)
+        return not table.concat(instances.front.flags, " "):find("pending", 1, true)
+      end, "no flag")
+    end)
+  end)
+
+  it("stays pending when another of its service is written meanwhile", function()
+    local two = "['a.txt'] = { " .. STATUS
+      .. "check = { 'grep', '-q', 'passing', '${file}' }, reload = 'none', wait = 0 }, "
+      .. "['b.txt'] = { template = '%{ for o in services.other ~}${o.status}%{ endfor }', "
+      .. "reload = 'none', wait = 0 }"
+    agents.with(web("web") .. web("other") .. front(two, "dependencies = { 'web', 'other' }"),
+      function(agent)
+        agent:reach(front_runs, "front to run")
+        local function is_pending(instances)
+          return table.concat(instances.front.flags, " "):find("pending", 1, true) ~= nil
+        end
+        remove(agent, "web.up")
+        agent:reach(is_pending, "the file to be refused")
+        remove(agent, "other.up")
+        reach_text(agent, "b.txt", "failing")
+        assert.is_true(is_pending(agent:reach(front_runs, "front")))
+        support.write(agent.dir .. "/web.up", "")
+        agent:reach(function(instances) return not is_pending(instances) end, "no flag")
+      end)
+  end)
+
   it("is taken back when its service turns unhealthy after it", function()
     local check = "healthCheck = { strategy = 'command', interval = 0.05, fall = 1, timeout = 5, "
       .. "command = { 'sh', '-c', '! grep -q failing DIR/state/config/front/w.txt' } }, "

@@ -220,4 +220,24 @@ describe("a template alone", function()
     watching:signal("TERM")
     assert(watching:wait(10))
   end)
+
+  it("has a command that failed run again, while it is watched", function()
+    write "x\n"
+    local command = "echo x >> tries; test -e ok"
+    local code, _, err = orrery("--out", "out.conf", "--reload", command)
+    assert.equal(1, code)
+    assert.truthy(err:find("it is not run again before the file changes", 1, true), err)
+    assert(core.file.remove(dir .. "/out.conf"))
+    local watching = assert(core.process.spawn { argv = { support.binary(), "render", template,
+      "--watch", "--out", "out.conf", "--reload", command }, cwd = dir, env = support.env(),
+      log = { path = dir .. "/log" } })
+    support.wait_until(function() return #support.read(dir .. "/tries") >= 6 end, 20, "a third try")
+    assert.truthy(support.read(dir .. "/log"):find("it is run again until it succeeds", 1, true))
+    support.write(dir .. "/ok", "")
+    support.wait_until(function()
+      return support.read(dir .. "/log"):find("has succeeded", 1, true)
+    end, 60, "its success")
+    watching:signal("TERM")
+    assert(watching:wait(10))
+  end)
 end)

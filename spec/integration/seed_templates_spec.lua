@@ -291,6 +291,25 @@ describe("mkConfigurationTemplating", function()
     assert.is_true(running:join(10))
   end))
 
+  it("runs a reloadCommand that failed again, though nothing changes", function()
+    local dir = support.tmp()
+    local files <close> = assert(orrery.mkConfigurationTemplating {
+      services = { web = { user = orrery.process.user().name } }, outputDir = dir, wait = 0,
+      templates = { web = { name = "web", outputFormat = "env", template = "A=1\n" } },
+      reloadCommand = { "sh", "-c", 'echo x >>"$0/tries"; test -e "$0/ok"', dir } })
+    local changed, message, code = files:write()
+    assert.is_nil(changed)
+    assert.matches("^the reload command sh failed: exit code 1", message)
+    assert.equal("failed", code)
+    local running = orrery.task.spawn(files.run, files)
+    support.wait_until(function() return #support.read(dir .. "/tries") >= 6 end, 20, "a third try")
+    support.write(dir .. "/ok", "")
+    support.wait_until(function() return files.failures == 0 end, 60, "its success")
+    files:close()
+    assert.is_true(running:join(10))
+    assert.same({}, (assert(files:write())))
+  end)
+
   it("renders again when a path changes, and says when it cannot watch one", function()
     local dir = support.tmp()
     local user = orrery.process.user().name

@@ -89,6 +89,7 @@ local FORMATS = {
   agent = function(event) return "the agent is " .. event.to end,
   state = arrow,
   health = function(event) return "health " .. arrow(event) end,
+  file = function(event) return "file " .. event.to end,
   flag = function(event)
     return (event.to == "set" and "" or "no longer ") .. (event.flag or "")
   end,

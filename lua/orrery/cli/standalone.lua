@@ -5,10 +5,10 @@
 local alone = require "orrery.render.alone"
 local backend = require "orrery.cli.backend"
 local changes = require "orrery.render.changes"
+local command = require "orrery.render.command"
 local core = require "orrery.core"
 local formats = require "orrery.formats"
 local given = require "orrery.scope.given"
-local outcome = require "orrery.outcome"
 local output = require "orrery.render.output"
 local rendering = require "orrery.cli.rendering"
 local session = require "orrery.cli.session"
@@ -16,7 +16,6 @@ local ui = require "orrery.cli.ui"
 
 local M = {}
 
-local RELOAD_TIMEOUT = 30
 local NEW_MODE = 420 -- 0644
 
 local function absolute(path)
@@ -135,13 +134,15 @@ local function render_once(job)
   return files and files[1], message, code == "pending"
 end
 
+--- Runs --reload; job.failures counts how often in a row it has failed.
 local function reload(job)
-  if not job.reload then return end
-  local result, err = core.process.run { argv = { "sh", "-c", job.reload },
-    timeout = RELOAD_TIMEOUT, env = core.process.environ() }
-  if result and result.code == 0 then return end
-  return nil, ("%s is written, but --reload `%s` failed: %s"):format(job.out, job.reload,
-    err or outcome.told(result))
+  if not job.reload then return true end
+  local ok, message = command.run(job.reload, { env = core.process.environ() })
+  job.failures = ok and 0 or job.failures + 1
+  if ok then return true end
+  return nil, ("%s is written, but --reload `%s` failed%s: %s"):format(job.out, job.reload,
+    job.watched and "; it is run again until it succeeds"
+      or "; it is not run again before the file changes", message)
 end
 
 --- Takes over a rendering: prints it, or writes it and reloads. nil, message if it cannot.
@@ -157,10 +158,12 @@ local function put(job, file)
     return nil, message:find(file.path, 1, true) and message or file.path .. ": " .. message
   end
   if job.as_json then ui.json { path = file.path, changed = changed } end
-  if not changed then return true end
-  local _, failed = reload(job)
-  if failed then return nil, failed end
-  if not job.as_json then ui.note("%s is written", file.path) end
+  if not changed and job.failures == 0 then return true end
+  local failed_before = job.failures > 0
+  local ok, failed = reload(job)
+  if not ok then return nil, failed end
+  if changed and not job.as_json then ui.note("%s is written", file.path) end
+  if failed_before and job.reload then ui.note("--reload `%s` has succeeded", job.reload) end
   return true
 end
 
@@ -170,7 +173,8 @@ local function tell(job, message)
   job.told = message
 end
 
---- Renders at every change, until somebody ends it. What fails changes nothing, and is told once.
+--- Renders at every change, until somebody ends it. What fails changes nothing, and is told once; a
+-- command that failed is run again.
 local function watch(job)
   local changed = changes.new(job.discovery)
   while true do
@@ -179,7 +183,7 @@ local function watch(job)
     if file then message = select(2, put(job, file)) end
     tell(job, message)
     changes.follow(changed, job.uses)
-    changes.next(changed, job.wait)
+    changes.next(changed, job.wait, job.failures > 0 and command.pause(job.failures) or nil)
   end
 end
 
@@ -256,7 +260,8 @@ local function new_job(ctx, source)
   local stack = alone.stack({ [key] = config }, { settings = vars, node = plan.node,
     remedy = "; give it with --var %s=VALUE" })
   local job = { stack = stack, out = out, reload = options.reload, plan = plan,
-    source = config.source, as_json = options.json, chosen = {}, wait = { 0.1, 1 } }
+    source = config.source, as_json = options.json, chosen = {}, wait = { 0.1, 1 }, failures = 0,
+    watched = options.watch }
   job.discovery = open_discovery(ctx, job)
   return job
 end

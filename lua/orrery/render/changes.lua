@@ -43,10 +43,10 @@ function M.follow_path(changes, path)
 end
 
 --- Waits for a change, and then for quiet: `wait` is {least after the last one, most after the
---- first}, in seconds.
-function M.next(changes, wait)
+--- first}, in seconds. After `patience` seconds (nil: never) it waits no longer for the first.
+function M.next(changes, wait, patience)
   local queue = changes.queue
-  queue:pop()
+  if not queue:pop(patience) then return end
   local first = core.time.monotonic()
   local last = first
   while true do

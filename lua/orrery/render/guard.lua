@@ -1,19 +1,14 @@
 --- guard -- why a rendered file may not replace the one there is: too few instances listed, or too
 -- many gone at once; and how changed files are taken up. Pure.
-local M = {}
+local suggest = require "orrery.suggest"
 
-local function names_of(map)
-  local names = {}
-  for name in pairs(map) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
+local M = {}
 
 local function plural(n, word) return ("%d %s%s"):format(n, word, n == 1 and "" or "s") end
 
 --- The services of which the file lists fewer instances than it must.
 local function too_few(file)
-  for _, name in ipairs(names_of(file.listed)) do
+  for _, name in ipairs(suggest.names(file.listed)) do
     if file.min_instances and file.listed[name] < file.min_instances then
       return ("waits for %s of %s: there %s %d"):format(plural(file.min_instances, "instance"),
         name, file.listed[name] == 1 and "is" or "are", file.listed[name])
@@ -29,7 +24,7 @@ end
 local TAKE_OVER = "`orrery reload` takes it over as it is"
 
 local function too_many_gone(file, before, remedy)
-  for _, name in ipairs(names_of(before)) do
+  for _, name in ipairs(suggest.names(before)) do
     local now = file.listed[name] or 0
     local gone = before[name] - now
     if gone > allowed(file.max_drop, before[name]) then
@@ -65,6 +60,18 @@ function M.take_up(files)
   end
   if result.restart then result.signals, result.commands = {}, {} end
   return result
+end
+
+--- The paths of the files that the command `argv` takes up.
+function M.users(files, argv)
+  local paths = {}
+  for _, file in ipairs(files) do
+    local words = type(file.reload) == "table" and file.reload.command
+    if words and table.concat(words, "\0") == table.concat(argv, "\0") then
+      paths[#paths + 1] = file.path
+    end
+  end
+  return paths
 end
 
 return M

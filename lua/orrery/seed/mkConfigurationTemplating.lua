@@ -1,6 +1,7 @@
 --- mkConfigurationTemplating -- the files of services, kept as their templates and discovery have
 --- them. Documented in lua/meta/seed_templates.lua.
 local changes = require "orrery.render.changes"
+local command = require "orrery.render.command"
 local core = require "orrery.core"
 local discovery_of = require "orrery.discovery"
 local templating = require "orrery.templating"
@@ -43,8 +44,17 @@ function class:render()
   return result, messages_of(self.jobs, problems)
 end
 
---- Writes those that differ, and runs reloadCommand once if there are any: the list of their paths,
---- and what keeps others back | nil, message, code if the command fails. Waits.
+--- Runs reloadCommand if files have changed since it last succeeded.
+local function reload(self, changed)
+  if not self.reloadCommand or #changed == 0 and self.failures == 0 then return true end
+  local ok, message, code = templating.reload(self.reloadCommand)
+  self.failures = ok and 0 or self.failures + 1
+  return ok, message, code
+end
+
+--- Writes those that differ, and runs reloadCommand once if there are any, or if it failed the last
+--- time: the list of their paths, and what keeps others back | nil, message, code if the command
+--- fails. Waits.
 function class:write()
   local files, problems = templating.render_all(self.jobs)
   local changed = {}
@@ -56,10 +66,8 @@ function class:write()
     if wrote ~= nil then job.listed = { [job.path] = file.listed } end
     if wrote then changed[#changed + 1] = job.path end
   end
-  if #changed > 0 and self.reloadCommand then
-    local ok, message, code = templating.reload(self.reloadCommand)
-    if not ok then return nil, message, code end
-  end
+  local ok, message, code = reload(self, changed)
+  if not ok then return nil, message, code end
   return changed, messages_of(self.jobs, problems)
 end
 
@@ -82,7 +90,7 @@ local function watch_paths(self)
 end
 
 --- Writes, and writes again at every change, until close(). What fails is logged, and tried again
---- at the next change. Waits.
+--- at the next change; a reloadCommand that failed before that, too. Waits.
 function class:run()
   local ok, message, code = watch_paths(self)
   if not ok then return nil, message, code end
@@ -90,7 +98,8 @@ function class:run()
     local changed, problems = self:write()
     tell(self, changed and problems or { problems })
     for _, job in ipairs(self.jobs) do changes.follow(self.changes, job.uses) end
-    if not self.closed then changes.next(self.changes, self.wait) end
+    local pause = self.failures > 0 and command.pause(self.failures) or nil
+    if not self.closed then changes.next(self.changes, self.wait, pause) end
   end
   return true
 end
@@ -116,6 +125,6 @@ return function(arguments)
   local wait = arguments.wait or WAIT
   if type(wait) == "number" then wait = { wait, wait * 4 } end
   return setmetatable({ jobs = jobs, discovery = discovery, owned = owned, wait = wait,
-    watchPaths = arguments.watchPaths or {}, reloadCommand = arguments.reloadCommand,
+    watchPaths = arguments.watchPaths or {}, reloadCommand = arguments.reloadCommand, failures = 0,
     changes = changes.new(discovery) }, class)
 end

@@ -1,8 +1,12 @@
 --- files -- the configuration files of running instances: written again when what they were made of
 -- changes, and taken back when the instance does not bear it. It runs in the supervisor's task.
 --
--- i.files[path] is what is known of a file: {uses, listed, wait, later, bad}. `bad` is a text that
--- was taken back, the one before it, and why; it is not written again while it is the same.
+-- i.files[path] is what is known of a file: {uses, listed, wait, later, bad, problem}. `bad` is a
+-- text that was taken back, the one before it, and why; it is not written again while it is the
+-- same. `problem` is why it could not be rendered or written when it was last tried.
+-- i.untold is {paths, why, failures, at}: the files that it has not been told of since a reload
+-- command failed so many times in a row, and when that is run again.
+local command = require "orrery.render.command"
 local core = require "orrery.core"
 local writer = require "orrery.supervisor.writer"
 
@@ -21,10 +25,11 @@ local function waiting_for(i)
   table.sort(paths)
   for _, path in ipairs(paths) do
     local known = i.files[path]
+    if known.problem then return known.problem end
     local why = known.held or (known.later and known.later[1])
     if why then return ("%s: %s"):format(path, why) end
   end
-  return i.file_problem
+  return i.file_problem or (i.untold and i.untold.why)
 end
 
 --- Sets or clears the flag `pending` of a running instance.
@@ -38,7 +43,7 @@ end
 local function pump(sup, i)
   if not i.stale or not can_refresh(i) then return end
   local only, explicit = i.stale.paths, i.stale.explicit
-  i.stale, i.refreshing = nil, true
+  i.stale, i.refreshing, i.refreshed = nil, true, only
   sup.driver.files(i, writer.teller(sup, i), only, explicit)
 end
 
@@ -54,7 +59,10 @@ end
 --- Asks for files of an instance to be rendered again: a set of paths, or nil for all. `explicit`:
 -- a person asked, so what was taken back may be tried again.
 function M.stale(sup, i, paths, explicit)
-  if not next(i.service.config or {}) then return end
+  if not next(i.service.config or {}) then
+    i.files, i.file_problem, i.untold = {}, nil, nil -- a reload may have taken the last one
+    return
+  end
   if explicit then
     for _, known in pairs(i.files) do known.bad = nil end
   end
@@ -71,12 +79,19 @@ local function note_held(sup, i, held)
   end
 end
 
+--- Why the files that were asked for (all, unless i.refreshed is a set) are as they were. Of each
+-- that is written later it is forgotten.
 local function note_problem(sup, i, fact)
-  if fact.problem and fact.problem ~= i.file_problem then
+  if fact.problem and fact.problem ~= i.told_problem then
     writer.emit(sup, i, "file", { to = fact.pending and "pending" or "failed",
       reason = fact.problem })
   end
-  i.file_problem = fact.problem
+  local problem = not fact.written and fact.problem or nil
+  i.told_problem, i.file_problem = fact.problem, not next(i.files) and problem or nil
+  for path in pairs(problem and (i.refreshed or i.files) or {}) do
+    i.files[path] = i.files[path] or {}
+    i.files[path].problem = problem
+  end
 end
 
 --- What has just been written is on trial, if the instance served until then.
@@ -102,19 +117,49 @@ function M.took(sup, i, fact)
   if sup.on_files then sup.on_files(i) end
 end
 
+--- All its files were looked at: what is known of others is of files that it had once.
+local function forget_others(i, files)
+  for path in pairs(i.files) do if not files[path] then i.files[path] = nil end end
+end
+
 --- It has started, with files just written.
 function M.started(sup, i, fact)
-  i.file_problem = nil
+  i.file_problem, i.told_problem, i.untold = nil, nil, nil
+  forget_others(i, fact.files)
   M.took(sup, i, fact)
   if i.trial then i.trial.from = core.time.monotonic() end
   pump(sup, i)
+end
+
+--- A file that was not looked at this time is as untold as before.
+local function note_untold(sup, i, fact)
+  local before, paths = i.untold, {}
+  for path in pairs(fact.untold or {}) do paths[path] = true end
+  for path in pairs(before and before.paths or {}) do
+    local is_looked_at = fact.files and fact.files[path]
+    if is_looked_at and not paths[path] then emit(sup, i, "taken up", path) end
+    if not is_looked_at and i.files[path] then paths[path] = true end
+  end
+  i.untold = nil
+  if not next(paths) then return end
+  local failures = (before and before.failures or 0) + 1
+  local pause = command.pause(failures)
+  i.untold = { paths = paths, failures = failures, at = core.time.monotonic() + pause,
+    why = fact.untold and fact.problem or before.why }
+end
+
+--- Tries the reload command that failed again, once its time has come.
+function M.untold_due(sup, i, now)
+  if i.untold and now >= i.untold.at and can_refresh(i) then M.stale(sup, i, i.untold.paths) end
 end
 
 --- A refresh ended.
 function M.refreshed(sup, i, fact)
   i.refreshing = nil
   note_problem(sup, i, fact)
+  if fact.written and not i.refreshed then forget_others(i, fact.files) end
   M.took(sup, i, fact)
+  note_untold(sup, i, fact)
   put_on_trial(i, fact.written or {})
   i.restart_due = (fact.restart and not i.exit) or i.restart_due
   sup.touched[i] = true

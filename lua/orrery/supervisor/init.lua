@@ -148,7 +148,9 @@ local function due_at(i)
   if not lives(i) then return nil end
   local budget = i.state == "starting" and i.budget or nil
   if i.next_verify then budget = math.min(budget or i.next_verify, i.next_verify) end
-  return budget and i.started_at + budget
+  local at = budget and i.started_at + budget
+  if i.untold then at = math.min(at or i.untold.at, i.untold.at) end
+  return at
 end
 
 --- Only a step changes when an instance is due, so `sup.wake`, the first of these moments, says
@@ -164,6 +166,7 @@ local function step(sup, i)
   permit.look(sup, i, world.gate, now)
   excuse(sup, i, world.gate)
   files.restart_due(i, world)
+  files.untold_due(sup, i, now)
   local transition = machine.step(i, world)
   if transition then
     writer.set_state(sup, i, transition)

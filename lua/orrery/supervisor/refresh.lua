@@ -1,14 +1,12 @@
 --- refresh -- what a running process gets without a restart: its checks rendered again, its files
 -- written again and taken up. Both wait, and tell a fact.
+local command = require "orrery.render.command"
 local core = require "orrery.core"
 local guard = require "orrery.render.guard"
-local outcome = require "orrery.outcome"
 local problem_of = require "orrery.problem"
 local render = require "orrery.render"
 
 local M = {}
-
-local COMMAND_TIMEOUT = 30
 
 --- Runs `work`, which returns a fact; a fault in it is a fact too.
 local function told(kind, tell, work)
@@ -30,21 +28,25 @@ function M.checks(driver, i, tell)
   end)
 end
 
+--- Why a reload command failed; nil if it did not.
 local function run_command(i, argv)
-  local result, err = core.process.run({ argv = argv, env = i.run.env, user = i.run.user,
-    cwd = i.run.rendered.cwd, timeout = COMMAND_TIMEOUT })
-  if result and result.code == 0 then return nil end
-  return ("its reload command %s failed: %s"):format(argv[1], err or outcome.told(result))
+  local ok, message = command.run(argv, { env = i.run.env, user = i.run.user,
+    cwd = i.run.rendered.cwd })
+  return not ok and ("its reload command %s failed: %s"):format(argv[1], message) or nil
 end
 
 --- Has the process take up changed files, once for all that want the same; returns whether a
--- restart is needed, and a problem.
+-- restart is needed, a problem, and the paths (a set) of which it has not been told.
 local function take_up(i, files)
   local wanted = guard.take_up(files)
   for _, signal in ipairs(wanted.signals) do i.run.process:signal(signal) end
-  local problem
-  for _, argv in ipairs(wanted.commands) do problem = run_command(i, argv) or problem end
-  return wanted.restart, problem
+  local problem, untold = nil, {}
+  for _, argv in ipairs(wanted.commands) do
+    local why = run_command(i, argv)
+    problem = problem or why
+    for _, path in ipairs(why and guard.users(files, argv) or {}) do untold[path] = true end
+  end
+  return wanted.restart, problem, next(untold) and untold
 end
 
 --- What is known of a file from now on. `listed` is that of its last writing.
@@ -75,7 +77,8 @@ local function admit(i, files, explicit)
 end
 
 --- Writes what may be written: a fact's fields `changed`, `held`, `files`, `written` (the texts
--- before and after of each changed file) | nil, problems.
+-- before and after of each changed file), `taken` (what the process must be told of: also what it
+-- could not be told of before) | nil, problems.
 local function write(i, files, explicit)
   local admitted, held = admit(i, files, explicit)
   local done, problems = render.write(admitted)
@@ -87,9 +90,11 @@ local function write(i, files, explicit)
   end
   for _, file in ipairs(admitted) do
     fact.files[file.path] = note(file, i.files[file.path], true)
-    if changed[file.path] then
+    if changed[file.path] or (i.untold and i.untold.paths[file.path]) then
       fact.taken = fact.taken or {}
       table.insert(fact.taken, file)
+    end
+    if changed[file.path] then
       fact.written[file.path] = { text = file.text, before = done.before[file.path] }
     end
   end
@@ -116,14 +121,14 @@ end
 local function written(i, files, explicit)
   local fact, problems = write(i, files, explicit)
   if not fact then return { problem = problem_of.line(problems) } end
-  fact.restart, fact.problem = take_up(i, fact.taken or {})
+  fact.restart, fact.problem, fact.untold = take_up(i, fact.taken or {})
   fact.taken = nil
   return fact
 end
 
 --- Renders the files again (all, or the set of paths `only`), writes those that differ and has them
 -- taken up. `explicit`: somebody asked for it, so a guard on what went at once does not hold. Tells
--- {kind = "files", changed, restart, held, files, written, problem}.
+-- {kind = "files", changed, restart, held, files, written, untold, problem}.
 function M.files(driver, i, tell, only, explicit)
   told("files", tell, function()
     local context = driver.context(i)
