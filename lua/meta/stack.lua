@@ -186,9 +186,10 @@ function Stack:stop(services, options) end
 ---@return string? code
 function Stack:restart(services, options) end
 
----Has the agent take over what differs in the stack's file. Returns when it took it.
+---Has the agent take over what differs in the stack's file. Returns when it took it; the services
+---of `files` then have theirs rendered again, which events after `seq` tell about.
 ---@async
----@return {services: string[], changes: table}?
+---@return {services: string[], files: string[], seq: integer, changes: table}?
 ---@return string? message
 ---@return string? code "invalid": nothing has changed
 function Stack:reload() end

@@ -84,9 +84,10 @@ end
 local RELOAD_STATUS = { invalid = 422, closed = 409 }
 
 local function post_reload(agent, request)
-  local found, names, code = reload.run(agent)
-  if not found then return answer(request, RELOAD_STATUS[code] or 500, { error = names }) end
-  answer(request, 202, { seq = agent.log.seq, services = names, changes = diff.view(found) })
+  local found, done, code = reload.run(agent)
+  if not found then return answer(request, RELOAD_STATUS[code] or 500, { error = done }) end
+  answer(request, 202, { seq = done.seq, services = done.services, files = done.files,
+    changes = diff.view(found) })
 end
 
 local function is_list_of_names(value)

@@ -51,11 +51,12 @@ local function take_over(agent)
   if not ok then return refuse(agent, err, "failed") end
   local names, message, code = supervisor.reload(agent.supervisor, change)
   if not names then return nil, message, code end
-  return diff, names
+  return diff, { services = names, files = change.files, seq = change.seq }
 end
 
---- Reads the stack again and does what differs. Returns the difference and the services that it
--- concerns; or nil, message, code ("invalid": the file is wrong; nothing has changed).
+--- Reads the stack again and does what differs. Returns the difference, and {services = the names
+-- of those that it concerns, files = of those whose files are rendered again, seq = of the last
+-- event before that}; or nil, message, code ("invalid": the file is wrong; nothing has changed).
 function M.run(agent)
   if agent.reloading then return nil, "the stack is already being reloaded", "closed" end
   agent.reloading = true

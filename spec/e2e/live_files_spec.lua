@@ -55,6 +55,20 @@ local function front_runs(instances) return instances.front and instances.front.
 
 local function remove(agent, name) assert(core.file.remove(agent.dir .. "/" .. name)) end
 
+--- Registers relays of another stack, with the ports 4001, 4002 ...
+local function register(agent, ...)
+  local d <close> = assert(require("orrery.discovery").open {
+    backend = "file", filePath = agent.dir .. "/state/discovery" })
+  for n, id in ipairs { ... } do
+    assert(d:register({ service = "relay", id = id, node = "n", address = "127.0.0.1",
+      port = 4000 + n, status = "passing" }, 0))
+  end
+end
+
+local function forget(agent)
+  assert(core.file.remove(agent.dir .. "/state/discovery/relay.json"))
+end
+
 describe("a file of a running service", function()
   it("is written again when what it asks for changes, and taken up by its signal", function()
     agents.with(web("web") .. front("['w.txt'] = { " .. STATUS
@@ -204,26 +218,40 @@ describe("a file of a running service", function()
     local needs = "dependencies = { { name = 'relay', discover = true, min = 1 } }"
     agents.with(front(config, needs), function(agent)
       agent:reach(function(instances) return instances.front end, "an answer")
-      local function register(...)
-        local d <close> = assert(require("orrery.discovery").open {
-          backend = "file", filePath = agent.dir .. "/state/discovery" })
-        for n, id in ipairs { ... } do
-          assert(d:register({ service = "relay", id = id, node = "n", address = "127.0.0.1",
-            port = 4000 + n, status = "passing" }, 0))
-        end
-        return d
-      end
-      register "a@n"
+      register(agent, "a@n")
       agent:reach(front_runs, "front to run")
       reach_text(agent, "r.txt", "a@n 4001\n")
-      register("a@n", "b@n", "c@n")
+      register(agent, "a@n", "b@n", "c@n")
       reach_text(agent, "r.txt", "a@n 4001\nb@n 4002\nc@n 4003\n")
-      assert(core.file.remove(agent.dir .. "/state/discovery/relay.json"))
+      forget(agent)
       support.wait_until(function() return event_with(agent, "held") end, 20, "the guard")
       assert.equal("a@n 4001\nb@n 4002\nc@n 4003\n", text_of(agent, "r.txt"))
-      register("a@n", "b@n")
+      local code, out = agent:orrery("reload")
+      assert.equal(1, code)
+      assert.truthy(out:find("file held: " .. path_of(agent, "r.txt"), 1, true), out)
+      assert.truthy(out:find("waits for 1 instance of relay", 1, true), out)
+      register(agent, "a@n", "b@n")
       reach_text(agent, "r.txt", "a@n 4001\nb@n 4002\n")
     end)
+  end)
+
+  it("is taken over by a reload though its guard held it back, which is told", function()
+    local config = "['r.txt'] = { template = '%{ for r in services.relay ~}${r.port} %{ endfor }',"
+      .. " maxDrop = 1, reload = 'none', wait = 0 }"
+    agents.with(front(config, "dependencies = { { name = 'relay', discover = true } }"),
+      function(agent)
+        agent:reach(function(instances) return instances.front end, "an answer")
+        register(agent, "a@n", "b@n", "c@n")
+        reach_text(agent, "r.txt", "4001 4002 4003 ")
+        forget(agent)
+        register(agent, "a@n")
+        support.wait_until(function() return event_with(agent, "held") end, 20, "the guard")
+        assert.equal("4001 4002 4003 ", text_of(agent, "r.txt"))
+        local code, out = agent:orrery("reload")
+        assert.equal(0, code)
+        assert.truthy(out:find("file written: " .. path_of(agent, "r.txt"), 1, true), out)
+        assert.equal("4001 ", text_of(agent, "r.txt"))
+      end)
   end)
 
   it("is written by a reload when only the file of its template has changed", function()
@@ -233,8 +261,14 @@ describe("a file of a running service", function()
       agent:reach(front_runs, "front to run")
       reach_text(agent, "t.txt", "one front\n")
       support.write(source, "two ${name}\n")
-      assert.equal(0, (agent:orrery("reload")))
-      reach_text(agent, "t.txt", "two front\n")
+      local code, out = agent:orrery("reload")
+      assert.equal(0, code)
+      assert.equal("two front\n", text_of(agent, "t.txt"))
+      assert.truthy(out:find("file written: " .. path_of(agent, "t.txt"), 1, true), out)
+      assert.is_nil(out:find("nothing differs", 1, true))
+      local _, json = agent:orrery("reload", "--json")
+      assert.same({}, core.json.decode(json).files)
+      assert.equal("nothing differs\n", select(2, agent:orrery("reload")))
     end)
   end)
 end)

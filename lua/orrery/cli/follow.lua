@@ -112,12 +112,15 @@ end
 
 --- Waits until the services in `set` (nil: all) are at rest, with progress, and returns the state;
 -- ends the command if they are not within `timeout` seconds (of `all`, where some have passed).
--- options: timeout, all, since, verb.
+-- options: timeout, all, since, verb, hides (a type of event that is not shown).
 function M.rest(ctx, client, set, options)
   local progress = M.progress(set)
   local verb = options.verb and options.verb .. ": " or ""
+  local function on_event(event)
+    if event.type ~= options.hides then progress.on_event(event) end
+  end
   local state, problem, reason = M.wait(client, M.settled(set), { timeout = options.timeout,
-    since = options.since, on_event = progress.on_event, on_beat = progress.on_beat })
+    since = options.since, on_event = on_event, on_beat = progress.on_beat })
   ui.progress_end(progress.show)
   if state then return state end
   if reason == "timeout" then

@@ -43,7 +43,7 @@ end
 local function pump(sup, i)
   if not i.stale or not can_refresh(i) then return end
   local only, explicit = i.stale.paths, i.stale.explicit
-  i.stale, i.refreshing, i.refreshed = nil, true, only
+  i.stale, i.refreshing, i.refreshed, i.asked = nil, true, only, explicit
   sup.driver.files(i, writer.teller(sup, i), only, explicit)
 end
 
@@ -74,15 +74,15 @@ end
 local function note_held(sup, i, held)
   for path, why in pairs(held) do
     local known = i.files[path] or {}
-    if known.held ~= why then emit(sup, i, "held", path, why) end
+    if known.held ~= why or i.asked then emit(sup, i, "held", path, why) end
     known.held, i.files[path] = why, known
   end
 end
 
 --- Why the files that were asked for (all, unless i.refreshed is a set) are as they were. Of each
--- that is written later it is forgotten.
+-- that is written later it is forgotten. Who asked (i.asked) is told though it is known.
 local function note_problem(sup, i, fact)
-  if fact.problem and fact.problem ~= i.told_problem then
+  if fact.problem and (fact.problem ~= i.told_problem or i.asked) then
     writer.emit(sup, i, "file", { to = fact.pending and "pending" or "failed",
       reason = fact.problem })
   end

@@ -126,8 +126,24 @@ local function keep_edges(sup, old, removed)
   end
 end
 
+--- Has the files of all that runs rendered again, as somebody asked for it. Returns the names of
+-- the services that have files.
+local function renew_files(sup)
+  local names, seen = core.json.array({}), {}
+  for _, i in ipairs(sup.instances) do
+    local name = i.service.name
+    if i.spawned and not i.leaving then
+      files.stale(sup, i, nil, true)
+      if next(i.service.config or {}) and not seen[name] then names[#names + 1] = name end
+      seen[name] = true
+    end
+  end
+  return names
+end
+
 --- Takes over what prepare() made. `teller(sup, i)` makes the function by which the driver tells
--- facts. Returns the names of the services that it concerns.
+-- facts. Returns the names of the services that it concerns; and notes in `change` those whose
+-- `files` are rendered again, and the number `seq` of the last event before that.
 function M.apply(sup, change, teller)
   local diff, old = change.diff, sup.stack.services
   sup.stack, sup.plan, sup.driver.stack = change.stack, change.plan, change.stack
@@ -139,9 +155,9 @@ function M.apply(sup, change, teller)
   for _, name in ipairs(change.plan.order) do take_service(sup, change, name, teller) end
   for _, i in ipairs(sup.instances) do
     sup.touched[i] = true
-    if i.spawned and not i.leaving then files.stale(sup, i, nil, true) end
     if sup.on_change and not i.leaving then sup.on_change(i) end
   end
+  change.seq, change.files = sup.log.seq, renew_files(sup)
   local names = core.json.array({})
   for _, list in ipairs({ diff.added, diff.removed }) do
     for _, name in ipairs(list) do names[#names + 1] = name end
