@@ -227,7 +227,7 @@ end
 
 function says.stopping(v, i)
   local stop = i.service.stop
-  v.left = stop.timeout - (v.for_seconds or 0)
+  v.left = stop.timeout - (v.forSeconds or 0)
   v.text = ("is stopping (%s): its process %s has not ended since it got %s"):format(i.reason,
     i.pid or "", stop.command and "the stop command" or "SIG" .. (stop.signal or "TERM"))
   v.unblock = v.left > 0 and ("it is killed in %s (stop.timeout)"):format(seconds(v.left))
@@ -235,15 +235,15 @@ function says.stopping(v, i)
 end
 
 function says.backoff(v, i, now)
-  v.next_try = math.max(i.next_start - now, 0)
+  v.nextTry = math.max(i.next_start - now, 0)
   if i.pending then
     v.text = "waits for a value: " .. i.reason
     v.unblock = ("it starts by itself once the value is known; it looks again in %s")
-      :format(seconds(v.next_try))
+      :format(seconds(v.nextTry))
   else
     v.text = ("ended and will be started again (%d failure%s in a row): %s"):format(i.failures,
       i.failures == 1 and "" or "s", i.reason)
-    v.unblock = ("next try in %s; at once with: %s"):format(seconds(v.next_try), ask("restart", i))
+    v.unblock = ("next try in %s; at once with: %s"):format(seconds(v.nextTry), ask("restart", i))
   end
 end
 
@@ -273,7 +273,7 @@ end
 local function explain(sup, i, now)
   local v = { id = i.id, service = i.service.name, desired = i.desired, state = i.state,
     health = i.health, reason = i.reason, since = i.since, pid = i.pid,
-    for_seconds = math.max(now.wall - i.since, 0), waits = waits_of(sup, i, now.monotonic),
+    forSeconds = math.max(now.wall - i.since, 0), waits = waits_of(sup, i, now.monotonic),
     checks = checks_of(i), holders = array({}), fine = is_fine(sup, i) and true or false }
   if i.desired == "down" or i.again then
     for _, other in ipairs(instances_of.holders(sup, i)) do

@@ -223,6 +223,28 @@ describe("a running stack", function()
     end)
   end)
 
+  it("tells every moment in one form", function()
+    with_stack(nil, function(orrery)
+      local began = core.time.now() - 600
+      local function is_moment(text, what)
+        local moment = support.moment(text)
+        assert.is_true(moment > began and moment < core.time.now() + 1, what .. ": " .. text)
+      end
+      local function decoded(...)
+        local _, out = orrery(...)
+        return core.json.decode(out:match("^%b{}"))
+      end
+      is_moment(decoded("logs", "--json", "-n", "1", "ticker").at, "logs")
+      is_moment(decoded("events", "--json").at, "events")
+      local state = decoded("status", "--json")
+      is_moment(state.agent.startedAt, "the agent")
+      is_moment(state.services[1].instances[1].since, "an instance")
+      is_moment(decoded("why", "--json", "ticker").instances[1].since, "why")
+      is_moment(decoded("start", "--json", "ticker").agent.startedAt, "start")
+      is_moment(decoded("reload", "--json").state.agent.startedAt, "reload")
+    end)
+  end)
+
   it("goes on telling with logs -f and events -f", function()
     with_stack(nil, function(orrery, _, _, dir)
       local function follow(name, ...)

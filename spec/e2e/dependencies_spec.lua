@@ -218,9 +218,11 @@ describe("a circular dependency", function()
       agent:reach(function(i) return flag(i.a, "impaired") end, "a to be impaired")
       local began, impaired
       for _, event in ipairs(events(agent, "state", "a")) do
-        if event.to == "starting" then began = event.at end
+        if event.to == "starting" then began = support.moment(event.at) end
       end
-      for _, event in ipairs(events(agent, "flag", "a")) do impaired = impaired or event.at end
+      for _, event in ipairs(events(agent, "flag", "a")) do
+        impaired = impaired or support.moment(event.at)
+      end
       assert.is_true(impaired - began >= 1.4, impaired - began)
       put(agent, "b")
       agent:reach(function(i) return not flag(i.a, "impaired") end, "a to be whole")

@@ -41,7 +41,7 @@ describe("why", function()
       assert.same({ "host", "ledger" }, { v.chain[1].service, v.chain[2].service })
       local root = v.chain[2]
       has(root.text, "exited with code 7; its last line: no disk")
-      assert.is_true(root.next_try > 5 and root.next_try <= 60)
+      assert.is_true(root.nextTry > 5 and root.nextTry <= 60)
       has(root.unblock, "next try in ")
       has(text_of(agent, "feeds"), "root cause: ledger@")
     end)

@@ -75,6 +75,16 @@ function M.ids(records)
   return list
 end
 
+--- Seconds since 1970 of a moment as the command line prints it; fails the test if it is none.
+function M.moment(text)
+  local year, month, day, hour, min, sec =
+    tostring(text):match("^(%d%d%d%d)%-(%d%d)%-(%d%d)T(%d%d):(%d%d):(%d%d%.%d%d%d)Z$")
+  luassert.is_string(sec, tostring(text) .. " is no moment")
+  local noon = os.time { year = year, month = month, day = day, hour = 12 }
+  local utc = os.date("!*t", noon)
+  return noon + ((hour - utc.hour) * 60 + min - utc.min) * 60 + sec
+end
+
 -- ---- waiting ----
 
 --- Polls until predicate() is true and returns its value; fails the test after `seconds` (10).

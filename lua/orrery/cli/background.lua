@@ -1,6 +1,7 @@
 --- background -- `up -d`: starts the agent as a process of its own, and waits until it has settled.
 local core = require "orrery.core"
 local follow = require "orrery.cli.follow"
+local present = require "orrery.cli.present"
 local report = require "orrery.cli.report"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
@@ -97,7 +98,7 @@ function M.up(ctx, stack)
   local state = follow.rest(ctx, client, nil, { since = 0, all = ctx.options.timeout,
     timeout = math.max(deadline - core.time.monotonic(), 0) })
   if ctx.options.json then
-    ui.json(state)
+    present.json(state)
   else
     report.print_table(state)
     report.trouble(ctx, stack, state)

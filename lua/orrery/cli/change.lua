@@ -1,8 +1,8 @@
 --- change -- start, stop and restart: one command to the agent, and waiting until it is done.
 local follow = require "orrery.cli.follow"
+local present = require "orrery.cli.present"
 local report = require "orrery.cli.report"
 local session = require "orrery.cli.session"
-local ui = require "orrery.cli.ui"
 
 local M = {}
 
@@ -22,7 +22,7 @@ function M.run(ctx, verb)
   local client = session.client(ctx, stack)
   local state, set = follow.command(ctx, client, verb, names, ctx.options.timeout)
   if ctx.options.json then
-    ui.json(state)
+    present.json(state)
   else
     report.print_table(state, set)
     report.trouble(ctx, stack, state, set)

@@ -1,6 +1,7 @@
 --- checking -- checks that go on, each at its own pace, while somebody looks: `check --watch`.
 local core = require "orrery.core"
 local luacheck = require "orrery.luacheck"
+local present = require "orrery.cli.present"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
 
@@ -68,7 +69,7 @@ local function as_json(check)
 end
 
 local function tell(check, json)
-  if json then return ui.json_line(as_json(check)) end
+  if json then return present.json_line(as_json(check)) end
   ui.out("%s %s (%s) is %s%s: %s", check.instance, check.name, check.role, check.state,
     check.latency and " after " .. ui.duration(check.latency) or "",
     ui.clean(check.message or ""))

@@ -11,6 +11,23 @@ local function is_fine(instance)
   return instance.good and #(instance.flags or {}) == 0
 end
 
+local MOMENTS = { at = true, since = true, startedAt = true }
+
+--- What an agent tells, as --json prints it: its moments, which are numbers in Lua, as the log has
+-- them, 2026-01-31T08:00:00.000Z.
+function M.dated(value)
+  if type(value) ~= "table" then return value end
+  local copy = setmetatable({}, getmetatable(value)) -- an empty list stays one
+  for key, item in pairs(value) do
+    local moment = MOMENTS[key] and type(item) == "number"
+    copy[key] = moment and core.time.format(item) or M.dated(item)
+  end
+  return copy
+end
+
+function M.json(value) ui.json(M.dated(value)) end
+function M.json_line(value) ui.json_line(M.dated(value)) end
+
 --- Why an instance is not as it should be; "" if it is.
 function M.reason(instance)
   if is_fine(instance) then return "" end

@@ -4,7 +4,7 @@ local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
 
 local function show(ctx, event)
-  if ctx.options.json then return ui.json_line(event) end
+  if ctx.options.json then return present.json_line(event) end
   ui.out("%s %5d  %s", ui.paint("dim", core.time.format(event.at)), event.seq, present.event(event))
 end
 

@@ -78,7 +78,7 @@ return {
       since = answer.seq, hides = "file" }) -- tell() has those
     local events, stays = file_events(client, answer)
     if ctx.options.json then
-      ui.json({changes = answer.changes, files = events, state = state})
+      present.json({changes = answer.changes, files = events, state = state})
     else
       tell(ctx, stack, answer, state, events)
     end

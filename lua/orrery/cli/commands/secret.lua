@@ -1,5 +1,6 @@
 local args = require "orrery.cli.args"
 local core = require "orrery.core"
+local present = require "orrery.cli.present"
 local secret = require "orrery.secret"
 local secret_list = require "orrery.secret_list"
 local session = require "orrery.cli.session"
@@ -33,7 +34,7 @@ local function list(ctx, stack)
       since = since, rotate = item.rotate,
       services = ui.list(item.services), paths = ui.list(item.paths) }
   end
-  if ctx.options.json then return ui.json(ui.list(shown)) end
+  if ctx.options.json then return present.json(ui.list(shown)) end
   local rows = {}
   for i, item in ipairs(shown) do
     local since = item.since and core.time.format(item.since):sub(1, 10)

@@ -7,7 +7,7 @@ local ui = require "orrery.cli.ui"
 local HOME_AND_CLEAR = "\27[H\27[J"
 
 local function show(ctx, state, only, screen)
-  if ctx.options.json then return screen and ui.json_line(state) or ui.json(state) end
+  if ctx.options.json then return screen and present.json_line(state) or present.json(state) end
   local text = table.concat(present.table(state, only), "\n") .. "\n"
   ui.write(screen and ui.is_terminal(1) and HOME_AND_CLEAR .. text or text)
 end

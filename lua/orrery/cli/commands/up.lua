@@ -1,6 +1,7 @@
 local foreground = require "orrery.cli.foreground"
 local background = require "orrery.cli.background"
 local follow = require "orrery.cli.follow"
+local present = require "orrery.cli.present"
 local report = require "orrery.cli.report"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
@@ -13,7 +14,7 @@ local function join(ctx, stack, client)
     #ctx.args > 0 and table.concat(ctx.args, ", ") or "every service")
   local final, set = follow.command(ctx, client, "up", ctx.args, ctx.options.timeout)
   if ctx.options.json then
-    ui.json(final)
+    present.json(final)
   else
     report.print_table(final, set)
     report.trouble(ctx, stack, final, set)

@@ -1,9 +1,10 @@
+local present = require "orrery.cli.present"
 local session = require "orrery.cli.session"
 local ui = require "orrery.cli.ui"
 
 local function heading(v)
   return ("%s %s (%s, for %s)"):format(ui.paint("bold", v.id), ui.clean(v.text), v.state,
-    ui.duration(v.for_seconds))
+    ui.duration(v.forSeconds))
 end
 
 local function print_waits(v)
@@ -56,7 +57,7 @@ return {
       answers[n], fine = answer, fine and answer.fine
     end
     if ctx.options.json then
-      ui.json(#answers == 1 and answers[1] or ui.list(answers))
+      present.json(#answers == 1 and answers[1] or ui.list(answers))
     else
       for _, answer in ipairs(answers) do
         for _, v in ipairs(answer.instances) do print_one(v) end
