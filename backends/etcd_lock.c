@@ -71,8 +71,8 @@ static void granted(struct etcd_op *op, const struct etcd_reply *reply)
         etcd_op_fail(op, reply->err);
         return;
     }
-    char *body = wire_put_if(op->key, 0, op->value ? op->value : "", op->value_len, op->lease);
-    etcd_op_ask(op, "kv/txn", body, took);
+    const char *value = op->value ? op->value : "";
+    etcd_op_ask(op, "kv/txn", wire_put_new(op->key, value, op->value_len, op->lease), took);
 }
 
 static void looked(struct etcd_op *op, const struct etcd_reply *reply)
@@ -196,13 +196,12 @@ static void written(struct etcd_op *op, const struct etcd_reply *reply)
     wire_answer_free(&answer);
 }
 
+/* A key that exists keeps its lease: it may be a lock's, which would never lapse without. */
 void etcd_kv_put(struct etcd_op *op)
 {
-    if (op->conditional)
-        etcd_op_ask(op, "kv/txn", wire_put_if(op->key, op->revision, op->value, op->value_len, 0),
-                    written);
-    else
-        etcd_op_ask(op, "kv/put", wire_put(op->key, op->value, op->value_len, 0), written);
+    char *body = op->conditional ? wire_put_if(op->key, op->revision, op->value, op->value_len)
+                                 : wire_put_kept(op->key, op->value, op->value_len);
+    etcd_op_ask(op, "kv/txn", body, written);
 }
 
 void etcd_kv_delete(struct etcd_op *op)

@@ -87,24 +87,55 @@ char *wire_put(const char *key, const char *value, size_t len, int64_t lease)
 
 char *wire_delete(const char *key) { return text_of(json_key(key)); }
 
-static char *transaction(const char *key, int64_t revision, const char *operation, json_t *what)
+/* One operation while the comparison holds, the other while it does not. */
+static char *transaction(json_t *compare, const char *operation, json_t *what,
+                         const char *otherwise, json_t *other)
+{
+    return text_of(json_pack("{s:[o], s:[{s:o}], s:[{s:o}]}", "compare", compare, "success",
+                             operation, what, "failure", otherwise, other));
+}
+
+static char *transaction_if(const char *key, int64_t revision, const char *operation, json_t *what)
 {
     json_t *compare = json_key(key);
     json_object_set_new(compare, "target", json_string("MOD"));
     json_object_set_new(compare, "result", json_string("EQUAL"));
     json_object_set_new(compare, "mod_revision", json_int64(revision));
-    return text_of(json_pack("{s:[o], s:[{s:o}], s:[{s:o}]}", "compare", compare, "success",
-                             operation, what, "failure", "request_range", json_key(key)));
+    return transaction(compare, operation, what, "request_range", json_key(key));
 }
 
-char *wire_put_if(const char *key, int64_t revision, const char *value, size_t len, int64_t lease)
+/* The key must exist. */
+static json_t *json_put_kept(const char *key, const char *value, size_t len)
 {
-    return transaction(key, revision, "request_put", json_put(key, value, len, lease));
+    json_t *json = json_put(key, value, len, 0);
+    json_object_set_new(json, "ignore_lease", json_true());
+    return json;
+}
+
+char *wire_put_kept(const char *key, const char *value, size_t len)
+{
+    json_t *compare = json_key(key);
+    json_object_set_new(compare, "target", json_string("VERSION"));
+    json_object_set_new(compare, "result", json_string("GREATER"));
+    json_object_set_new(compare, "version", json_int64(0));
+    return transaction(compare, "request_put", json_put_kept(key, value, len), "request_put",
+                       json_put(key, value, len, 0));
+}
+
+char *wire_put_if(const char *key, int64_t revision, const char *value, size_t len)
+{
+    json_t *put = revision ? json_put_kept(key, value, len) : json_put(key, value, len, 0);
+    return transaction_if(key, revision, "request_put", put);
+}
+
+char *wire_put_new(const char *key, const char *value, size_t len, int64_t lease)
+{
+    return transaction_if(key, 0, "request_put", json_put(key, value, len, lease));
 }
 
 char *wire_delete_if(const char *key, int64_t revision)
 {
-    return transaction(key, revision, "request_delete_range", json_key(key));
+    return transaction_if(key, revision, "request_delete_range", json_key(key));
 }
 
 char *wire_grant(int64_t lease, uint64_t ttl_s)

@@ -22,9 +22,13 @@ char *wire_range(const char *key, const char *end, unsigned flags); /* end NULL:
 char *wire_put(const char *key, const char *value, size_t len, int64_t lease);
 char *wire_delete(const char *key);
 
+/* A key that exists keeps the lease it has. */
+char *wire_put_kept(const char *key, const char *value, size_t len);
+
 /* Only while the key's last change is of `revision` (0: while it does not exist); else the answer
- * tells the key. */
-char *wire_put_if(const char *key, int64_t revision, const char *value, size_t len, int64_t lease);
+ * tells the key. It keeps the lease it has. */
+char *wire_put_if(const char *key, int64_t revision, const char *value, size_t len);
+char *wire_put_new(const char *key, const char *value, size_t len, int64_t lease); /* revision 0 */
 char *wire_delete_if(const char *key, int64_t revision);
 
 char *wire_grant(int64_t lease, uint64_t ttl_s);

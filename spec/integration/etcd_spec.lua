@@ -277,6 +277,30 @@ each_version(function(test)
     assert.is_nil(backend:kv_get("/atproto/leader").value)
   end)
 
+  test("lets a lock lapse whose key was written to", function(cluster)
+    local backend <close> = open(cluster)
+    local held = assert(backend:lock("/atproto/leader", { ttl = 3, value = "edge" }))
+    local lease = lease_of(cluster, "/atproto/leader")
+    assert(backend:kv_put("/atproto/leader", "edge:1"))
+    assert.equal(lease, lease_of(cluster, "/atproto/leader"))
+    local revision = backend:kv_get("/atproto/leader").revision
+    assert(backend:kv_put("/atproto/leader", "edge:2", revision))
+    assert.equal(lease, lease_of(cluster, "/atproto/leader"))
+    assert(backend:renew_lock(held.lock))    -- it is still the holder's
+    assert.equal("edge:2", backend:kv_get("/atproto/leader").value)
+
+    local other <close> = open(cluster)
+    local next_one = assert(other:lock("/atproto/leader", { ttl = 30, timeout = 30 }))
+    assert.is_true(next_one.token > held.token)
+    assert(other:kv_put("/atproto/leader", "hub"))
+    assert(other:unlock("/atproto/leader", next_one.lock))
+    assert.is_nil(other:kv_get("/atproto/leader").value)
+
+    assert(other:kv_put("/plain", "1"))    -- what has no lease gets none
+    assert(other:kv_put("/plain", "2"))
+    assert.equal("none", lease_of(cluster, "/plain"))
+  end)
+
   test("keeps keys, and writes them only as they were read", function(cluster)
     local backend <close> = cluster:open()
     local got, cursor = assert(backend:kv_get("/plan"))
