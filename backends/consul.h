@@ -146,7 +146,7 @@ const char *consul_key_name(const char *key, struct err *err);
 /* ---- watching: shared by lookups and keys ---- */
 
 #define CONSUL_BRIEF_MS 2000 /* while others want to */
-#define CONSUL_WAIT_MS 60000 /* at most at a time: so long may a dead server go unnoticed */
+#define CONSUL_WAIT_MS 20000 /* at most at a time: so long may a frozen server go unnoticed */
 
 /* Where a watch stands. */
 struct consul_watch {

@@ -160,6 +160,14 @@ static void add_failure(struct consul_call *call, const struct err *err)
         err_set(&call->err, err->code, "%s", err->message);
 }
 
+/* Who let a watch wait beyond its time is frozen: what comes next is asked elsewhere first. */
+static void leave(const struct consul_call *call)
+{
+    struct consul *c = call->consul;
+    if (call->of.wait_ms && c->current == call->address)
+        c->current = (call->address + 1) % c->address_count;
+}
+
 /* Asks the next address, or gives up. What has failed here makes the cursors of watches doubtful:
  * the server that answers next may have lost its data. */
 static void go_on(struct consul_call *call, bool may_repeat)
@@ -206,6 +214,8 @@ static void not_reached(struct consul_call *call, const struct err *err)
             arrived && call->of.once ? "; whether it was done is not known" : "");
     add_failure(call, &shown);
     err_clear(&shown);
+    if (strcmp(err->code, "timeout") == 0)
+        leave(call);
     go_on(call, !call->of.once || !arrived);
 }
 

@@ -172,6 +172,24 @@ describe("the consul backend and a cluster", function()
     end, 30, "both to be gone")
   end)
 
+  test("leaves a server that is frozen, and asks it for nothing else", function()
+    local server = consul.start { nodes = 3 }
+    finally(function() server:stop() end)
+    local follower = server:leader() % 3 + 1
+    local order = { server.addresses[follower], server.addresses[server:leader()] }
+    local backend <close> = server:open { consulAddress = order }
+    local other <close> = server:open { consulAddress = { order[2] } }
+    assert(other:register(RECORD, 60))
+    support.wait_until(function() return #assert(backend:lookup "web") == 1 end, 20, "the record")
+    local _, cursor = assert(backend:lookup "web")
+    server:freeze(follower)
+    assert(other:deregister("web", "web@edge"))
+    local began = time.monotonic()
+    assert.same({}, (backend:lookup("web", cursor, 4))) -- 4 s, 5 s of patience, then elsewhere
+    assert.is_true(time.monotonic() - began < 17)       -- and not 10 s more at the frozen one
+    server:thaw(follower)
+  end)
+
   test("sees at once what a server with other data says: the index went backwards", function()
     local server = consul.start()
     finally(function() server:stop() end)

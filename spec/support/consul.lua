@@ -100,6 +100,11 @@ function Consul:kill(number)
   node.pipe = nil
 end
 
+--- Freezes a server: it neither answers nor ends a connection.
+function Consul:freeze(number) os.execute("kill -STOP " .. self.nodes[number].pid) end
+
+function Consul:thaw(number) os.execute("kill -CONT " .. self.nodes[number].pid) end
+
 --- Ends all and removes what they wrote.
 function Consul:stop()
   for number = 1, #self.nodes do self:kill(number) end
