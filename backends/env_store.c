@@ -186,6 +186,13 @@ static void put(struct records *r, const struct backend_request *request)
     *old = new;
 }
 
+/* Whether a record without a lease changes: that must outlive a crash of the machine. */
+static bool is_lasting(const struct records *r, const struct backend_request *request)
+{
+    const struct env_record *old = find(r, request->service, request->id);
+    return (old && !old->ttl) || (request->verb == BACKEND_REGISTER && !request->ttl_s);
+}
+
 static int change(const struct store *s, struct records *r, const struct backend_request *request,
                   struct err *err)
 {
@@ -205,9 +212,10 @@ static int change(const struct store *s, struct records *r, const struct backend
     return 0;
 }
 
-static int save(struct store *s, json_t *variables, struct buf *others, struct err *err)
+static int save(struct store *s, json_t *variables, struct buf *others, bool lasting,
+                struct err *err)
 {
-    static const struct file_options private = {.keep = true, .mode = 0640, .late_name = true};
+    const struct file_options private = {.keep = true, .mode = 0640, .late_name = !lasting};
     if (!s->file) {
         json_decref(s->memory);
         s->memory = json_incref(variables);
@@ -223,6 +231,7 @@ static int rewrite(struct store *s, const json_t *before, struct buf *others,
     struct records records = {0};
     json_t *after = json_object();
     env_import(before, s->prefix, collect, &records);
+    bool lasting = is_lasting(&records, request);
     int result = records.fault.code ? -1 : 0;
     if (result < 0)
         err_set(err, "invalid", "%s: %s; mend or remove it", s->file, records.fault.message);
@@ -231,7 +240,7 @@ static int rewrite(struct store *s, const json_t *before, struct buf *others,
     if (result == 0)
         result = env_export(after, s->prefix, records.list, records.count, err);
     if (result == 0)
-        result = save(s, after, others, err);
+        result = save(s, after, others, lasting, err);
     for (size_t i = 0; i < records.count; i++)
         instance_free(records.list[i].instance);
     free(records.list);

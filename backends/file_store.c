@@ -85,13 +85,15 @@ static json_t *load(const char *path, struct err *err)
     return root;
 }
 
-static int save(const char *path, json_t *root, struct err *err)
+/* `lasting`: the change outlives a crash of the machine from now on. Else the file may then be the
+ * one before, which is as good where only leases differ: whoever renewed them is gone, too. */
+static int save(const char *path, json_t *root, bool lasting, struct err *err)
 {
-    static const struct file_options public = {.mode = 0644, .late_name = true};
+    const struct file_options public = {.mode = 0644, .late_name = !lasting};
     if (json_array_size(root) == 0 && json_object_size(root) == 0) {
         if (unlink(path) < 0 && errno != ENOENT)
             return err_errno(err, errno, "cannot remove %s", path);
-        return 0;
+        return lasting ? file_sync_folder(path, err) : 0;
     }
     char *text = json_dumps(root, JSON_INDENT(2));
     char *line = xasprintf("%s\n", text);
@@ -274,6 +276,7 @@ struct document {
     char *path;      /* owned */
     json_t *root;    /* owned */
     json_t *records; /* borrowed from root */
+    bool lasting;    /* a record without a lease changes */
 };
 
 static void document_close(struct document *d)
@@ -337,7 +340,7 @@ static int document_open(const struct store *s, const char *service, struct docu
                          struct err *err)
 {
     struct err problem = {0};
-    d->path = path_of(s, service);
+    *d = (struct document){.path = path_of(s, service)};
     d->root = load(d->path, &problem);
     if (problem.code) {
         err_move(err, &problem);
@@ -353,7 +356,7 @@ static int document_save(struct document *d, const char *service, struct err *er
 {
     if (json_is_object(d->root) && json_array_size(d->records) == 0)
         json_object_del(d->root, service);
-    int result = save(d->path, d->root, err);
+    int result = save(d->path, d->root, d->lasting, err);
     document_close(d);
     return result;
 }
@@ -382,6 +385,11 @@ static size_t find(const json_t *records, const char *service, const char *id)
     return index;
 }
 
+static bool is_leased(const json_t *record)
+{
+    return json_integer_value(json_object_get(record, "ttl")) != 0;
+}
+
 static void lease(const struct store *s, json_t *record, json_int_t ttl_s, bool owned)
 {
     json_object_set_new(record, "ttl", json_integer(ttl_s));
@@ -403,6 +411,7 @@ static int store_register(const struct store *s, const struct backend_request *r
     struct instance *before = old ? instance_parse(old, record->service, NULL) : NULL;
     json_object_set_new(new, "revision", json_integer(sheet_revision(before, record)));
     instance_free(before);
+    d.lasting = !r->ttl_s || (old && !is_leased(old));
     if (r->ttl_s)
         lease(s, new, (json_int_t)r->ttl_s, r->owned);
     if (old)
@@ -439,6 +448,7 @@ static int store_deregister(const struct store *s, const struct backend_request 
         document_close(&d);
         return 0;
     }
+    d.lasting = !is_leased(json_array_get(d.records, at));
     json_array_remove(d.records, at);
     return document_save(&d, r->service, err);
 }

@@ -220,6 +220,11 @@ int file_write(const char *path, const void *bytes, size_t len, const struct fil
     return failure ? err_errno(err, failure, "cannot write %s", path) : 0;
 }
 
+int file_sync_folder(const char *path, struct err *err)
+{
+    return sync_folder(path) < 0 ? err_errno(err, errno, "cannot write the folder of %s", path) : 0;
+}
+
 int file_append(const char *path, const void *bytes, size_t len, const struct file_options *options,
                 struct err *err)
 {

@@ -41,6 +41,10 @@ int file_write(const char *path, const void *bytes, size_t len, const struct fil
 int file_append(const char *path, const void *bytes, size_t len, const struct file_options *options,
                 struct err *err);
 
+/* Waits until the folder of `path` is on the disk: what was made, renamed or removed in it stays
+ * so. */
+int file_sync_folder(const char *path, struct err *err);
+
 /* Whether `name` is that of a temporary file that file_write() would make for `base`. */
 bool file_is_temporary(const char *name, const char *base);
 

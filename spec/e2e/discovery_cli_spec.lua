@@ -206,6 +206,35 @@ describe("the file backend's own tools", function()
   end)
 end)
 
+describe("what is registered for good", function()
+  -- The files and folders that a command had on the disk before it ended.
+  local function synced(words)
+    local dir = support.tmp()
+    local preload = (os.getenv "LD_PRELOAD" or "") .. " "
+      .. support.preloadable("note_syncs", dir)
+    words.env = { LD_PRELOAD = preload, SYNCS = dir .. "/syncs" }
+    ok(words)
+    local names = {}
+    local notes = io.open(dir .. "/syncs")
+    for name in notes and notes:lines() or function() end do names[name] = true end
+    if notes then notes:close() end
+    return names
+  end
+
+  local folders = { file = function(flags) return flags[4] end,
+    env = function(flags) return flags[4]:match "^(.*)/" end }
+
+  for name, make in pairs(backends) do
+    it("outlives a crash of the machine, and so does its end: " .. name, function()
+      local flags = make()
+      local folder = folders[name](flags)
+      assert.is_true(synced(pds(flags))[folder])
+      assert.is_true(synced(with(flags, { "deregister", "pds" }))[folder])
+      assert.is_nil(synced(pds(flags, { "--ttl", "60" }))[folder]) -- nobody would renew it then
+    end)
+  end
+end)
+
 describe("the env backend's own tools", function()
   it("are env and a shell", function()
     local flags = backends.env()

@@ -15,22 +15,12 @@ local function library_folder(name)
   return ("%s/build/peers/%s/usr/lib/x86_64-linux-gnu"):format(support.root, name)
 end
 
--- Makes the library that shifts a program's clock; its path.
-local function clock_shifter(dir)
-  local path = dir .. "/shift_clock.so"
-  local result = assert(core.process.run { timeout = 60, argv = { os.getenv "CC" or "cc",
-    "-shared", "-fPIC", "-o", path, support.root .. "/spec/support/shift_clock.c" },
-    env = support.env() })
-  assert(result.code == 0, result.stderr)
-  return path
-end
-
 local function environment(options)
   local words = { "env -u LD_PRELOAD -u ASAN_OPTIONS LD_LIBRARY_PATH="
     .. library_folder(options.name) }
   if options.shift then
-    words[#words + 1] = ("LD_PRELOAD=%s SHIFT=%d"):format(clock_shifter(options.dir),
-      options.shift)
+    words[#words + 1] = ("LD_PRELOAD=%s SHIFT=%d"):format(
+      support.preloadable("shift_clock", options.dir), options.shift)
   end
   return table.concat(words, " ")
 end

@@ -155,6 +155,16 @@ function M.env(extra)
   return env
 end
 
+--- Makes a library of spec/support to preload, such as "shift_clock"; its path.
+function M.preloadable(name, dir)
+  local path = ("%s/%s.so"):format(dir, name)
+  local result = assert(core.process.run { timeout = 60, argv = { os.getenv "CC" or "cc",
+    "-shared", "-fPIC", "-o", path, ("%s/spec/support/%s.c"):format(M.root, name) },
+    env = M.env() })
+  assert(result.code == 0, result.stderr)
+  return path
+end
+
 --- Runs a command to its end: code (nil when a signal ended it), stdout, stderr, the whole result.
 --- options: cwd (ours; with a user "/", who may not enter ours), env, input, timeout (30 s; running
 --- out fails the test), user.
