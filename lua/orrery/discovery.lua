@@ -77,7 +77,11 @@ end
 local function open_part(name, discovery, how)
   local open = options_of.is_builtin(name) and open_builtin or open_lua
   local handle, message, code = open(name, discovery, how)
-  if not handle then return nil, ("discovery backend %s: %s"):format(name, message), code end
+  if not handle and code ~= "invalid" then
+    return nil, M.failure(how.doing or "use", name, message), code
+  elseif not handle then
+    return nil, ("discovery backend %s: %s"):format(name, message), code
+  end
   local part = { name = handle.kind, handle = handle, capabilities = handle.capabilities }
   for kind, max in pairs(PLACES[name] or {}) do part[kind] = watch.places(max) end
   return part
@@ -116,7 +120,8 @@ end
 -- paths begin), env_file (of the env backend, unless
 -- it is told), cache (the folder of the last good answers), keep (true: write there, too),
 -- tell(message), notice(service, stale, error) when the answers of a watch become old or fresh
--- again, grace (seconds that an answer may take). Returns an object | nil, message, code.
+-- again, grace (seconds that an answer may take), doing ("register with": what it is opened for, as
+-- a failure says). Returns an object | nil, message, code.
 function M.open(from, how)
   local discovery
   discovery, how = settings_of(from, how)

@@ -224,8 +224,9 @@ function M.fail(plan, message, code)
   session.fail(session.UNREACHABLE, "%s%s", message, remedy(plan, tostring(message), code))
 end
 
---- The discovery (orrery.discovery) of what M.read() gave.
-function M.open_plan(plan)
+--- The discovery (orrery.discovery) of what M.read() gave. `doing`: what for ("query").
+function M.open_plan(plan, doing)
+  plan.how.doing = doing or "query"
   local discovery, message, code = require("orrery.discovery").open(plan.discovery, plan.how)
   if discovery then return discovery end
   local exit = code == "invalid" and (plan.stack and session.INVALID or session.USAGE)

@@ -31,7 +31,7 @@ return {
     local ok, message = core.discovery.record({ service = name, id = id, address = "x" })
     if not ok then problems[#problems + 1] = "--" .. message end
     backend.refuse(problems)
-    local discovery <close> = backend.open_plan(plan)
+    local discovery <close> = backend.open_plan(plan, "deregister from")
     local before = discovery:lookup(name)
     local done, why, code = discovery:deregister(name, id)
     if not done then backend.fail(plan, why, code) end

@@ -126,7 +126,7 @@ return {
     backend.refuse(problems)
     record.id = record.id or record.service .. "@" .. record.node
     local holding = require "orrery.cli.holding"
-    local discovery <close> = backend.open_plan(plan)
+    local discovery <close> = backend.open_plan(plan, "register with")
     if #command > 0 then return holding.run(discovery, plan, record, ttl or plan.ttl, command) end
     if ctx.options.hold then return holding.hold(discovery, plan, record, ttl or plan.ttl) end
     return register_once(discovery, plan, record, ttl)
