@@ -127,6 +127,9 @@ local function route(agent, request)
   if request.method == "GET" and path == "/v1/state" then
     return answer(request, 200, snapshot.take(agent.supervisor, agent))
   end
+  if request.method == "GET" and path == "/v1/agent" then
+    return answer(request, 200, snapshot.head(agent.supervisor, agent))
+  end
   if request.method == "GET" and path == "/v1/events" then return get_events(agent, request) end
   if request.method == "GET" and path == "/v1/why" then return get_why(agent, request) end
   if request.method == "GET" and path == "/v1/discovery" then

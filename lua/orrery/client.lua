@@ -113,17 +113,25 @@ local function not_ours(stack, socket)
     :format(stack.name, owner.name, socket)
 end
 
---- A client of the agent that runs `stack`. Waits. nil, message, "refused" if none answers, or
--- "denied" if it is another user's.
+local function none_runs(stack, socket, why)
+  return nil, ("no agent is running for stack '%s' (looked at %s: %s)")
+    :format(stack.name, socket, why), "refused"
+end
+
+--- A client of the agent that runs `stack`, and what it says of itself ({agent = {pid ...}} ...).
+-- Waits. nil, message, "refused" if none answers, or "denied" if it is another user's.
 function M.connect(stack)
   local socket = stack.dirs.run .. "/api.sock"
+  local stat, err, code = core.file.stat(socket)
+  if not stat and code == "not_found" then return none_runs(stack, socket, err) end
   local client = setmetatable({ socket = socket }, Client)
-  local state, err = client:state()
-  if state then return client, state end
+  local head
+  head, err, code = request(client, "GET", "/v1/agent")
+  if code == "not_found" then head, err = client:state() end -- an older agent has no such page
+  if head then return client, head end
   local denied = not_ours(stack, socket)
   if denied then return nil, denied, "denied" end
-  return nil, ("no agent is running for stack '%s' (looked at %s: %s)")
-    :format(stack.name, socket, err), "refused"
+  return none_runs(stack, socket, err)
 end
 
 return M

@@ -96,6 +96,13 @@ local function groups_of(sup, service)
   return #list > 0 and list or nil
 end
 
+--- Which agent of which stack this is, and how far it has come: what /v1/agent answers.
+function M.head(sup, agent)
+  return { epoch = agent.epoch, seq = sup.log.seq, stack = sup.stack.name, file = sup.stack.file,
+    node = sup.stack.node, agent = { pid = agent.pid, guard = agent.guard,
+      version = agent.version, startedAt = agent.started_at, stopping = sup.ending } }
+end
+
 --- Everything about the stack and its agent.
 function M.take(sup, agent)
   local settled, good = true, true
@@ -124,10 +131,9 @@ function M.take(sup, agent)
       groups = groups_of(sup, service), instances = views,
     }
   end
-  return { epoch = agent.epoch, seq = sup.log.seq, stack = sup.stack.name, file = sup.stack.file,
-    node = sup.stack.node, agent = { pid = agent.pid, guard = agent.guard,
-      version = agent.version, startedAt = agent.started_at, stopping = sup.ending },
-    settled = settled, good = good, services = services }
+  local state = M.head(sup, agent)
+  state.settled, state.good, state.services = settled, good, services
+  return state
 end
 
 return M
