@@ -38,25 +38,22 @@ end
 
 local DEEP = { object = true, map = true, any = true }
 
---- `over` laid over `base`: a new value. `node` is their schema.
-function M.lay(base, over, node)
-  if over == nil then return M.copy(base) end
+--- `over` laid over `base`, which is ours to change.
+local function onto(base, over, node)
+  if over == nil then return base end
   if not (is_map(base) and is_map(over) and node and DEEP[node.type]) then return M.copy(over) end
   if node == schema.check then base = without_strategy(base, over) end
-  local result = {}
-  for key, value in pairs(base) do
-    if over[key] == nil then result[key] = M.copy(value) end
-  end
-  for key, value in pairs(over) do
-    result[key] = M.lay(base[key], value, field_node(node, key))
-  end
-  return result
+  for key, value in pairs(over) do base[key] = onto(base[key], value, field_node(node, key)) end
+  return base
 end
+
+--- `over` laid over `base`: a new value. `node` is their schema.
+function M.lay(base, over, node) return onto(M.copy(base), over, node) end
 
 --- All layers of a stack, lowest first.
 function M.stack(layers)
   local result = {}
-  for _, layer in ipairs(layers) do result = M.lay(result, layer.value, schema.stack) end
+  for _, layer in ipairs(layers) do result = onto(result, layer.value, schema.stack) end
   return result
 end
 
@@ -84,16 +81,34 @@ function M.prune(stack)
   return removed
 end
 
---- Fills in the defaults of the fields that `value` lacks. Those of a discovery backend are filled
--- in where it is opened (discovery/options.lua), as most stacks use one only.
-function M.defaults(value, node)
+local function holds_objects(field)
+  return field.type == "object" or (field.type == "map" and field.of.type == "object")
+end
+
+local fillable = {} -- node -> the fields of it that have a default, or may have some inside
+
+--- Those of a discovery backend are filled in where it is opened (discovery/options.lua), as most
+-- stacks use one only.
+local function fillable_fields(node)
+  if fillable[node] then return fillable[node] end
+  local found = {}
   for key, field in pairs(node.fields) do
+    local has_default = field.default ~= nil and not field.of_backend
+    if has_default or holds_objects(field) then found[key] = field end
+  end
+  fillable[node] = found
+  return found
+end
+
+--- Fills in the defaults of the fields that `value` lacks.
+function M.defaults(value, node)
+  for key, field in pairs(fillable_fields(node)) do
     if value[key] == nil and not field.of_backend then value[key] = M.copy(field.default) end
     if value[key] == nil then
       goto continue
     elseif field.type == "object" then
       M.defaults(value[key], field)
-    elseif field.type == "map" and field.of.type == "object" then
+    elseif holds_objects(field) then
       for _, item in pairs(value[key]) do M.defaults(item, field.of) end
     end
     ::continue::

@@ -193,14 +193,19 @@ function readers.list(ctx, node, value, path, depth)
   return result
 end
 
+local function by_text(a, b)
+  if math.type(a) and math.type(b) then return a < b end
+  return tostring(a) < tostring(b)
+end
+
 --- The keys of a table, sorted, so that problems come in a stable order.
 function M.keys(map)
-  local keys = {}
-  for key in pairs(map) do keys[#keys + 1] = key end
-  table.sort(keys, function(a, b)
-    if math.type(a) and math.type(b) then return a < b end
-    return tostring(a) < tostring(b)
-  end)
+  local keys, all_text = {}, true
+  for key in pairs(map) do
+    keys[#keys + 1] = key
+    all_text = all_text and type(key) == "string"
+  end
+  table.sort(keys, not all_text and by_text or nil)
   return keys
 end
 
