@@ -18,6 +18,9 @@ local MAX_CHAIN = 32 -- names that stand for names that stand for names
 local scope = {}
 scope.__index = scope
 
+-- The names that are being worked out; the last one goes when its work ends, however it ends.
+local chain_class = {__close = function(chain) chain[#chain] = nil end}
+
 local function no_records() return {} end
 
 -- A secret that is already text, as a rendering without an agent has it.
@@ -37,7 +40,8 @@ function M.new(context)
     ports = context.ports, dirs = context.dirs, record = context.record,
     extra = context.variables or {}, listed = context.listed,
     lookup = context.lookup or no_records, reveal_secret = context.reveal or only_known,
-    chosen = context.chosen or {}, chain = context.chain or {}, known = {},
+    chosen = context.chosen or {}, chain = context.chain or setmetatable({}, chain_class),
+    known = {},
   }
   self.dirs = self.dirs or self.service.dirs or {}
   return setmetatable(self, scope)
@@ -65,19 +69,18 @@ local function failure(message, pending)
 end
 
 -- Works out a name while it is on the chain, so that a name which needs itself is found out.
-local function chained(self, label, work)
-  for i, link in ipairs(self.chain) do
+local function chained(self, label, work, ...)
+  local chain = self.chain
+  for i, link in ipairs(chain) do
     if link == label then
-      local loop = table.concat(self.chain, " -> ", i) .. " -> " .. label
+      local loop = table.concat(chain, " -> ", i) .. " -> " .. label
       return failure("this value needs itself: " .. loop)
     end
   end
-  if #self.chain >= MAX_CHAIN then return failure("names stand for names more than 32 deep") end
-  self.chain[#self.chain + 1] = label
-  local results = table.pack(pcall(work))
-  self.chain[#self.chain] = nil
-  if not results[1] then error(results[2], 0) end
-  return table.unpack(results, 2, results.n)
+  if #chain >= MAX_CHAIN then return failure("names stand for names more than 32 deep") end
+  chain[#chain + 1] = label
+  local _ <close> = chain
+  return work(...)
 end
 
 local function wrapped(value, is_secret)
@@ -317,13 +320,19 @@ function scope:undeclared(name)
     self.stack.alone and self.stack.alone:format(name) or "")
 end
 
+-- A field of its own that needs no other name to be worked out; nil if there is more to it.
+local function direct(self, name)
+  if declaration(self, name) or not has_own(self, name) then return nil end
+  if (self.service.settings or {})[name] ~= nil then return nil end
+  return fields.direct(self, name)
+end
+
 --- The value of a name | nil, {message, pending}. Each is worked out once.
 function scope:get(name)
   local known = self.known[name]
+  if known == nil then known = direct(self, name) end
   if known ~= nil then return known end
-  local value, problem = chained(self, self.name .. "." .. name, function()
-    return resolve(self, name)
-  end)
+  local value, problem = chained(self, self.name .. "." .. name, resolve, self, name)
   if value ~= nil then self.known[name] = value end
   return value, problem
 end

@@ -33,6 +33,7 @@ end
 
 -- scheme://address:port, of a service that listens somewhere.
 local function composed_url(self)
+  if self.port == nil and self.service.port == nil then return nil end
   local port = M.own(self, "port")
   local address = M.own(self, "address")
   if type(port) ~= "number" or type(address) ~= "string" then return nil end
@@ -51,9 +52,17 @@ end
 local CONTEXT = {instance = true, port = true, ports = true, address = true}
 local DEFAULTS = {address = "127.0.0.1", scheme = "http"}
 
-local function own_value(self, name)
+--- A field that is no template, nor made of others: as it is. nil if there is more to it.
+function M.direct(self, name)
   if name == "name" then return self.name end
   if CONTEXT[name] and self[name] ~= nil then return self[name] end
+  local value = self.service[name]
+  local kind = type(value)
+  if kind == "string" and not value:find("[$%%]{") and value ~= "auto" then return value end
+  return (kind == "number" or kind == "boolean") and value or nil
+end
+
+local function own_value(self, name)
   if name == "port" and self.service.port == "auto" then
     return failure(("the port of '%s' is chosen when it starts"):format(self.name), true)
   end
@@ -69,9 +78,9 @@ end
 
 --- A field of the service of this scope | nil, {message, pending}.
 function M.own(self, name)
-  local value, problem = self:chained(self.name .. ":" .. name, function()
-    return own_value(self, name)
-  end)
+  local known = M.direct(self, name)
+  if known ~= nil then return known end
+  local value, problem = self:chained(self.name .. ":" .. name, own_value, self, name)
   if value ~= nil or problem then return value, problem end
   return failure(("the service '%s' has no %s; set services.%s.%s"):format(self.name, name,
     self.name, name))
