@@ -23,6 +23,13 @@ local function join(ctx, stack, client)
   return report.code(final, set)
 end
 
+--- The stack if nothing is wrong with it. Who starts an agent has just looked at the templates.
+local function stack_of(ctx)
+  if ctx.options.agent then return session.stack(ctx) end
+  local stack, problems = session.checked(ctx)
+  return stack or session.refuse(ctx, problems)
+end
+
 local PAUSE = 150 -- percent; the agent lives long, and what garbage lies between stays in its heap
 
 return {
@@ -47,8 +54,7 @@ return {
   example = "orrery -f simple-pds up -d",
   run = function(ctx)
     collectgarbage("setpause", PAUSE)
-    local stack, problems = session.checked(ctx)
-    if not stack then session.refuse(ctx, problems) end
+    local stack = stack_of(ctx)
     session.services(ctx, stack)
     if ctx.options.agent then return foreground.agent(ctx, stack) end
     local client = session.try_client(stack)
