@@ -45,13 +45,23 @@ static uint64_t cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* Asking for the time is a system call, so a task's time counts from its first HOOK_INSTRUCTIONS
+ * on: most wait again before. */
+static bool ran_too_long(struct tasks *tasks)
+{
+    uint64_t now = cpu_ns();
+    if (!tasks->resumed_cpu_ns)
+        tasks->resumed_cpu_ns = now;
+    return now - tasks->resumed_cpu_ns >= RUNAWAY_NS;
+}
+
 /* Fires every HOOK_INSTRUCTIONS; once a task has run too long, at every instruction, so that a
  * pcall loop cannot outrun it. Coroutines made by the script inherit it. */
 static void runaway_hook(lua_State *L, lua_Debug *ar)
 {
     struct engine *e = bind_engine_of(L);
     struct task *t = e->tasks.running;
-    if (!t || cpu_ns() - e->tasks.resumed_cpu_ns < RUNAWAY_NS)
+    if (!t || !ran_too_long(&e->tasks))
         return;
     lua_sethook(L, runaway_hook, LUA_MASKCOUNT, 1);
     if (!t->tripped) {
@@ -270,7 +280,7 @@ static void run(struct task *t)
         lua_sethook(t->L, runaway_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
     }
     tasks->running = t;
-    tasks->resumed_cpu_ns = cpu_ns();
+    tasks->resumed_cpu_ns = 0;
     int status = lua_resume(t->L, NULL, t->nresults, &n);
     tasks->running = before;
     if (status == LUA_YIELD)

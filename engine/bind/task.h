@@ -35,7 +35,8 @@ struct tasks {
     struct task root;                 /* stands for the host's main thread */
     lua_State *scratch;               /* for our own use: the root's stack holds its results */
     int count;
-    uint64_t resumed_cpu_ns; /* this thread's CPU time when `running` was resumed */
+    uint64_t
+        resumed_cpu_ns; /* this thread's CPU time when `running` was first looked at; 0: not yet */
 };
 
 /* Called at most once, when the task is cancelled while parked. Must stop `op` so that it never
