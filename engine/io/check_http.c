@@ -177,6 +177,7 @@ static struct http_plan *plan(const struct http_check *s)
                                    .body = s->body,
                                    .body_len = s->body ? strlen(s->body) : 0,
                                    .timeout_ms = s->timeout_ms + 1000, /* ours comes first */
+                                   .no_deadline = true,
                                    .max_bytes = (size_t)s->max_bytes,
                                    .unix_path = s->unix_path,
                                    .follow_redirects = s->follow_redirects,

@@ -258,6 +258,7 @@ static void configure(struct http_op *op)
         libcurl.easy_setopt(easy, CURLOPT_HEADERDATA, op);
         libcurl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
         libcurl.easy_setopt(easy, CURLOPT_WRITEDATA, op);
+        http_multi_configure(op->io, &op->transfer);
         op->told = (struct http_told){.id = op->plan->id, .plain = op->plan->plain};
     }
     libcurl.easy_setopt(easy, CURLOPT_RESOLVE, op->addresses);
@@ -336,7 +337,8 @@ struct http_op *http_op_start(struct io *io, struct http_plan *plan,
     if (!plan)
         http_copy_init(&op->own.request, request);
     uv_update_time(&io->loop);
-    uv_timer_start(&op->deadline, deadline_passed, op->plan->request.of.timeout_ms, 0);
+    if (!op->plan->request.of.no_deadline)
+        uv_timer_start(&op->deadline, deadline_passed, op->plan->request.of.timeout_ms, 0);
     if (!op->plan->id && http_plan_make(op->plan, &op->err) < 0)
         fail_soon(op);
     else

@@ -30,6 +30,7 @@ struct http_request {
     const char *ca, *cert, *key; /* PEM files */
     const char *server_name;     /* the name that the certificate must have, instead of the URL's */
     bool no_verify;
+    bool no_deadline;  /* the caller has its own, and cancels; timeout_ms then bounds only names */
     bool reuse;        /* may go over a kept connection, and keep its own */
     bool connect_only; /* connecting, with TLS for https, is all; see http_say() */
 };

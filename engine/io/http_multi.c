@@ -11,13 +11,15 @@
 #include "io/io.h"
 #include "io/poller.h"
 
+#define NEVER UINT64_MAX
 #define KEPT_CONNECTIONS 256L /* as many as checks run at once; only `reuse` keeps any */
 
 /* Owned by the loop: freed when its timer has closed. */
 struct http_multi {
     CURLM *curl; /* owned */
     uv_timer_t timer;
-    struct io *io; /* borrowed */
+    uint64_t due_ms; /* when libcurl wants to be called, in the loop's time; NEVER */
+    struct io *io;   /* borrowed */
     struct http_transfer *touched;
     struct http_socket **sockets; /* owned: by descriptor */
     int socket_cap;
@@ -74,7 +76,24 @@ static void act(struct http_multi *m, curl_socket_t fd, int events)
     tell_touched(m);
 }
 
-static void timer_due(uv_timer_t *timer) { act(timer->data, CURL_SOCKET_TIMEOUT, 0); }
+static void arm(struct http_multi *m);
+
+static void timer_due(uv_timer_t *timer)
+{
+    struct http_multi *m = timer->data;
+    if (m->due_ms > uv_now(timer->loop)) {
+        arm(m);
+        return;
+    }
+    m->due_ms = NEVER;
+    act(m, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void arm(struct http_multi *m)
+{
+    if (m->due_ms != NEVER)
+        uv_timer_start(&m->timer, timer_due, m->due_ms - uv_now(&m->io->loop), 0);
+}
 
 /* ---- sockets ---- */
 
@@ -156,14 +175,16 @@ void http_multi_unwatch(struct io *io, int fd)
         poller_forget(io, &s->poll);
 }
 
+/* libcurl changes its mind with every transfer: a timer that fires too early is left as it is, for
+ * it then sets itself anew. */
 static int timer_wanted(CURLM *curl, long timeout_ms, void *multi)
 {
     struct http_multi *m = multi;
+    uint64_t wait_ms = (uint64_t)timeout_ms;
     (void)curl;
-    if (timeout_ms < 0)
-        uv_timer_stop(&m->timer);
-    else
-        uv_timer_start(&m->timer, timer_due, (uint64_t)timeout_ms, 0);
+    m->due_ms = timeout_ms < 0 ? NEVER : uv_now(&m->io->loop) + wait_ms;
+    if (!uv_is_active((uv_handle_t *)&m->timer) || uv_timer_get_due_in(&m->timer) > wait_ms)
+        arm(m);
     return 0;
 }
 
@@ -185,6 +206,7 @@ static struct http_multi *multi_of(struct io *io)
         CURL_GLOBAL_NOTHING); /* counted: a host's own use of libcurl is not disturbed */
     struct http_multi *m = xcalloc(1, sizeof *m);
     m->io = io;
+    m->due_ms = NEVER;
     m->curl = libcurl.multi_init();
     if (!m->curl)
         abort();
@@ -195,7 +217,7 @@ static struct http_multi *multi_of(struct io *io)
     return io->http = m;
 }
 
-int http_multi_add(struct io *io, struct http_transfer *t, struct err *err)
+void http_multi_configure(struct io *io, struct http_transfer *t)
 {
     struct http_multi *m = multi_of(io);
     libcurl.easy_setopt(t->easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
@@ -203,6 +225,11 @@ int http_multi_add(struct io *io, struct http_transfer *t, struct err *err)
     libcurl.easy_setopt(t->easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
     libcurl.easy_setopt(t->easy, CURLOPT_CLOSESOCKETDATA, m);
     libcurl.easy_setopt(t->easy, CURLOPT_PRIVATE, t);
+}
+
+int http_multi_add(struct io *io, struct http_transfer *t, struct err *err)
+{
+    struct http_multi *m = multi_of(io);
     CURLMcode code = libcurl.multi_add_handle(m->curl, t->easy);
     if (code != CURLM_OK)
         return err_set(err, "io", "cannot start the transfer: %s", libcurl.multi_strerror(code));

@@ -21,6 +21,9 @@ struct http_transfer {
     struct http_transfer *next, **prev;                   /* multi->touched; prev NULL: not in it */
 };
 
+/* Tells t->easy what every transfer needs: once, and again when it has been reset. */
+void http_multi_configure(struct io *io, struct http_transfer *t);
+
 int http_multi_add(struct io *io, struct http_transfer *t, struct err *err);
 void http_multi_remove(struct http_transfer *t); /* also forgets a touch; may be called twice */
 

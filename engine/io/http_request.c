@@ -56,6 +56,7 @@ void http_copy_init(struct http_copy *copy, const struct http_request *request)
         .key = xstrdup(r->key),
         .server_name = xstrdup(r->server_name),
         .no_verify = r->no_verify,
+        .no_deadline = r->no_deadline,
         .reuse = r->reuse,
         .connect_only = r->connect_only,
     };
@@ -185,7 +186,7 @@ bool http_is_too_big(const struct http_request *request, const char *line, size_
     static const char name[] = "Content-Length:";
     char digits[24] = "";
     size_t name_len = sizeof name - 1;
-    if (len <= name_len || strncasecmp(line, name, name_len) != 0 ||
+    if (len <= name_len || (line[0] | 0x20) != 'c' || strncasecmp(line, name, name_len) != 0 ||
         strcmp(request->method, "HEAD") == 0)
         return false;
     len -= name_len;
@@ -446,6 +447,8 @@ static struct curl_slist *request_headers(const struct http_request *request)
         list = libcurl.slist_append(list, "Expect:"); /* no wait before a body */
     if (request->body && !has_header(request, "Content-Type"))
         list = libcurl.slist_append(list, "Content-Type:"); /* we do not guess one */
+    if (!has_header(request, "User-Agent"))
+        list = libcurl.slist_append(list, "User-Agent: orrery/" ORRERY_VERSION);
     if (!request->reuse && !has_header(request, "Connection"))
         list = libcurl.slist_append(list, "Connection: close");
     if (request->server_name && !has_header(request, "Host"))
@@ -498,7 +501,6 @@ static void configure_all(const struct http_request *request, CURL *easy)
     configure_connection(easy, request);
     configure_method(easy, request);
     configure_tls(easy, request);
-    libcurl.easy_setopt(easy, CURLOPT_USERAGENT, "orrery/" ORRERY_VERSION);
 }
 
 void http_plan_configure(const struct http_plan *plan, const struct http_told *told, CURL *easy)

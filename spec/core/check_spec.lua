@@ -146,6 +146,13 @@ describe("an http check", function()
     passes(get("/echo", { body = "{}", expectJson = { ["/method"] = "POST" } }))
   end)
 
+  it("says who asks, unless it is told to say something else", function()
+    passes(get("/echo", { expectJson = { ["/headers/user-agent"] = "orrery/" .. core.version,
+      ["/headers/connection"] = "close" } }))
+    passes(get("/echo", { headers = { ["user-agent"] = "probe" },
+      expectJson = { ["/headers/user-agent"] = "probe" } }))
+  end)
+
   it("looks at the body", function()
     passes(get("/ok", { expectBody = "ell" }))
     contains(fails(get("/ok", { expectBody = "bye" })), 'answered 200, without "bye" in its body')
