@@ -15,6 +15,7 @@
 #include "core/err.h"
 #include "core/mem.h"
 #include "engine.h"
+#include "io/check_recent.h"
 #include "io/io.h"
 
 #define WATCH "orrery.check"
@@ -97,15 +98,25 @@ static json_t *to_json(lua_State *L, int index, int depth, struct err *err)
     }
 }
 
+static struct check_spec *make_spec(const json_t *options, struct err *err)
+{
+    struct check_spec *spec = check_spec_new(options, err);
+    if (spec)
+        check_spec_share(spec, options);
+    return spec;
+}
+
 /* Raises if the table at argument 1 is no good spec. The caller owns the result. */
-static struct check_spec *read_spec(lua_State *L, bool shares)
+static struct check_spec *read_spec(lua_State *L, bool once)
 {
     struct err err = {0};
-    luaL_checktype(L, 1, LUA_TTABLE);
+    struct check_spec *spec = NULL;
+    struct io *io = bind_engine(L)->io;
     json_t *options = to_json(L, 1, 0, &err);
-    struct check_spec *spec = options ? check_spec_new(options, &err) : NULL;
-    if (spec && shares)
-        check_spec_share(spec, options);
+    if (options && once)
+        spec = check_recent_spec(io, options, (uintptr_t)lua_topointer(L, 1), &err);
+    else if (options)
+        spec = make_spec(options, &err);
     json_decref(options);
     if (!spec) {
         lua_pushstring(L, err.message);
@@ -155,8 +166,7 @@ static int l_run(lua_State *L)
     struct engine *e = bind_engine(L);
     luaL_checktype(L, 1, LUA_TTABLE);
     struct task *task = task_self(e, L);
-    struct check_spec *spec = read_spec(L, false);
-    check_spec_once(spec);
+    struct check_spec *spec = read_spec(L, true);
     struct run *r = xcalloc(1, sizeof *r);
     r->task = task;
     r->check = check_start(e->io, spec, run_done, r);
@@ -335,7 +345,7 @@ static int l_start(lua_State *L)
     struct engine *e = bind_engine(L);
     luaL_checktype(L, 1, LUA_TTABLE);
     void **handle = bind_new_handle(L, WATCH, watch_methods);
-    struct check_spec *spec = read_spec(L, true);
+    struct check_spec *spec = read_spec(L, false);
     struct watch *w = xcalloc(1, sizeof *w);
     w->pending_tail = &w->pending;
     uv_timer_init(&e->io->loop, &w->timer);

@@ -353,7 +353,10 @@ static void conclude(struct check *c)
     uint64_t same[2] = {c->spec->same[0], c->spec->same[1]};
     all->room += c->spec->kind->cost;
     bool changed = !c->voided && health_feed(&c->health, c->last.ok, excused(c));
-    arm(c, WAITING, next_delay_ms(c));
+    if (c->spec->once && !c->voided)
+        c->phase = WAITING; /* who is told of the one verdict stops it */
+    else
+        arm(c, WAITING, next_delay_ms(c));
     bool shared = !c->voided && share_verdict(c);
     begin_queued(all);
     if (changed)

@@ -43,9 +43,6 @@ void check_spec_free(struct check_spec *spec);
  * fall, startPeriod) is its own. `options` is what the spec was made of. */
 void check_spec_share(struct check_spec *spec, const json_t *options);
 
-/* Makes it fit for one verdict: the first one decides, and the first try comes at once. */
-void check_spec_once(struct check_spec *spec);
-
 struct check_verdict {
     bool ok;
     const char *message; /* never NULL once there is a verdict */

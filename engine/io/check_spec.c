@@ -247,7 +247,7 @@ static int read_schedule(const json_t *options, struct check_spec *spec, struct 
 struct check_spec *check_spec_new(const json_t *options, struct err *err)
 {
     const struct check_kind *kind = find_kind(options, err);
-    struct check_spec spec = {.kind = kind};
+    struct check_spec spec = {.kind = kind, .users = 1};
     if (!kind || check_keys(options, kind, err) < 0 || read_schedule(options, &spec, err) < 0)
         return NULL;
     spec.prepared = kind->prepare(options, spec.timeout_ms, err);
@@ -260,7 +260,7 @@ struct check_spec *check_spec_new(const json_t *options, struct err *err)
 
 void check_spec_free(struct check_spec *spec)
 {
-    if (!spec)
+    if (!spec || --spec->users)
         return;
     spec->kind->release(spec->prepared);
     free(spec);

@@ -12,4 +12,8 @@ struct check_spec {
     enum backoff_kind backoff;
     uint64_t same[2]; /* equal in specs that ask for the same tries at the same pace */
     bool once;        /* the first verdict decides */
+    unsigned users;   /* each frees it */
 };
+
+/* Makes it fit for one verdict: the first one decides, and the first try comes at once. */
+void check_spec_once(struct check_spec *spec);

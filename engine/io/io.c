@@ -5,6 +5,7 @@
 
 #include "core/err.h"
 #include "io/check.h"
+#include "io/check_recent.h"
 #include "io/http.h"
 #include "io/poller.h"
 #include "io/process.h"
@@ -56,6 +57,7 @@ void io_close(struct io *io)
 {
     close_closers(io);
     checks_close(io);
+    check_recent_close(io);
     http_close(io);
     process_close(io);
     poller_close(io);

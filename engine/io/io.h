@@ -4,6 +4,7 @@
 #pragma once
 #include <uv.h>
 
+struct check_recent;
 struct checks;
 struct err;
 struct guard;
@@ -24,10 +25,11 @@ struct io_closer {
 struct io {
     uv_loop_t loop;
     struct io_closer *closers;
-    struct checks *checks;     /* owned: the executor, once there was a check */
-    struct guard *guard;       /* borrowed; NULL: the first process started forks one */
-    struct http_multi *http;   /* owned; NULL until the first request */
-    struct http_op *http_idle; /* owned: http.c keeps them for the next request */
+    struct checks *checks;       /* owned: the executor, once there was a check */
+    struct check_recent *recent; /* owned; NULL until a check runs once */
+    struct guard *guard;         /* borrowed; NULL: the first process started forks one */
+    struct http_multi *http;     /* owned; NULL until the first request */
+    struct http_op *http_idle;   /* owned: http.c keeps them for the next request */
     unsigned http_idle_count;
     struct poller *poller;        /* owned; NULL until the first socket in it */
     enum io_log_level log_level;  /* lines below it are dropped */

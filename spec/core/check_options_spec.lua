@@ -140,3 +140,49 @@ describe("the schedule of a check", function()
     for _, h in ipairs(handles) do h:close() end
   end)
 end)
+
+describe("a check that ran before", function()
+  it("is made anew of what its table says now", function()
+    local dir = support.tmp()
+    support.write(dir .. "/f", "text")
+    local spec = { strategy = "file", path = dir .. "/f" }
+    for _ = 1, 2 do passes(spec) end
+    spec.path = dir .. "/none"
+    assert.matches("none", fails(spec))
+    spec.path = dir .. "/f"
+    spec.contains = "other"
+    for _ = 1, 2 do fails(spec) end
+    spec.contains = 5
+    assert.has_error(function() check.run(spec) end,
+      "bad check: contains: expected a string, got a number")
+    spec.contains = "text"
+    passes(spec)
+  end)
+
+  it("is not that of another with the same options but for those inside", function()
+    local dir = support.tmp()
+    local spec = { strategy = "command", command = { "sh", "-c", "exit $CODE" },
+      env = { CODE = "0" } }
+    for _ = 1, 2 do passes(spec) end
+    spec.env.CODE = "3"
+    assert.matches("3", fails(spec))
+    spec.env = { CODE = "0" }
+    spec.cwd = dir
+    passes(spec)
+  end)
+
+  it("runs many times at once", function()
+    local dir, tasks = support.tmp(), {}
+    support.write(dir .. "/f", "text")
+    local spec = { strategy = "file", path = dir .. "/f", timeout = 20 }
+    for i = 1, 200 do
+      tasks[i] = core.task.spawn(function()
+        if i == 100 then spec.path = dir .. "/none" end -- the others hold what they began with
+        return check.run(spec).ok
+      end)
+    end
+    local passed = 0
+    for _, task in ipairs(tasks) do passed = passed + (task:join() and 1 or 0) end
+    assert.equal(99, passed)
+  end)
+end)
