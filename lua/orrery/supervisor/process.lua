@@ -77,7 +77,7 @@ local function prepare(driver, i)
   files, problems = render.files(driver.stack, service.name, context)
   if not files then return nil, render_error(problems) end
   local written
-  written, problems = refresh.first(i, files)
+  written, problems = refresh.first(driver, i, files)
   if not written then return nil, render_error(problems) end
   local env, pending
   env, err, pending = environment.build(driver.stack, service, rendered, context)

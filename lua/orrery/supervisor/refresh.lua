@@ -3,8 +3,10 @@
 local command = require "orrery.render.command"
 local core = require "orrery.core"
 local guard = require "orrery.render.guard"
+local listed_of = require "orrery.render.listed"
 local problem_of = require "orrery.problem"
 local render = require "orrery.render"
+local values = require "orrery.template.values"
 
 local M = {}
 
@@ -53,15 +55,44 @@ end
 local function note(file, known, is_admitted)
   known = known or {}
   return { uses = file.uses, listed = is_admitted and file.listed or known.listed,
-    wait = file.wait, later = file.later, bad = known.bad, held = known.held }
+    wait = file.wait, later = file.later, bad = known.bad, held = known.held,
+    drops = file.max_drop ~= nil }
+end
+
+--- What the files listed in an earlier life; nil where none has a `maxDrop`.
+local function kept_of(driver, i, files)
+  for _, file in ipairs(files) do
+    if file.max_drop then return listed_of.load(driver.stack, i.id) end
+  end
+end
+
+--- What is known of a file: of this agent's life, or else what an earlier one has listed in it. That
+-- is no reason to hold back a file that is not there.
+local function known_of(i, file, kept)
+  local known = i.files[file.path]
+  if known or not kept or not core.file.stat(file.path) then return known or {} end
+  return { listed = kept[file.path] }
+end
+
+--- Keeps what the files with a `maxDrop` listed, if that is not what is kept already.
+local function keep_listed(driver, i, files, kept)
+  if not kept then return end
+  local listed, differs = {}, false
+  for _, all in ipairs { i.files, files } do
+    for path, known in pairs(all) do listed[path] = known.drops and known.listed or nil end
+  end
+  for path, counts in pairs(listed) do
+    differs = differs or not values.equal(counts, kept[path])
+  end
+  if differs then listed_of.save(driver.stack, i.id, listed) end
 end
 
 --- The files that may be written, and why the others may not: {path = reason}. Text that was rolled
 -- back gives way to the text before it, as long as it is the same.
-local function admit(i, files, explicit)
+local function admit(i, files, explicit, kept)
   local admitted, held = {}, {}
   for _, file in ipairs(files) do
-    local known = i.files[file.path] or {}
+    local known = known_of(i, file, kept)
     local bad = known.bad
     if bad and bad.text == file.text then
       file.text, held[file.path] = bad.previous, bad.why
@@ -79,14 +110,15 @@ end
 --- Writes what may be written: a fact's fields `changed`, `held`, `files`, `written` (the texts
 -- before and after of each changed file), `taken` (what the process must be told of: also what it
 -- could not be told of before) | nil, problems.
-local function write(i, files, explicit)
-  local admitted, held = admit(i, files, explicit)
+local function write(driver, i, files, explicit)
+  local kept = kept_of(driver, i, files)
+  local admitted, held = admit(i, files, explicit, kept)
   local done, problems = render.write(admitted)
   if not done then return nil, problems end
   local fact, changed = { changed = done.changed, held = held, files = {}, written = {} }, {}
   for _, path in ipairs(done.changed) do changed[path] = true end
   for _, file in ipairs(files) do
-    fact.files[file.path] = note(file, i.files[file.path], false)
+    fact.files[file.path] = note(file, known_of(i, file, kept), false)
   end
   for _, file in ipairs(admitted) do
     fact.files[file.path] = note(file, i.files[file.path], true)
@@ -98,13 +130,14 @@ local function write(i, files, explicit)
       fact.written[file.path] = { text = file.text, before = done.before[file.path] }
     end
   end
+  keep_listed(driver, i, fact.files, kept)
   return fact
 end
 
 --- Writes the files of an instance that starts: a fact as of files(), nothing taken up | nil,
 -- problems. One that a guard holds back keeps the service waiting if it is not there yet.
-function M.first(i, files)
-  local fact, problems = write(i, files)
+function M.first(driver, i, files)
+  local fact, problems = write(driver, i, files)
   if not fact then return nil, problems end
   problems = {}
   for _, file in ipairs(files) do
@@ -118,8 +151,8 @@ function M.first(i, files)
   return fact
 end
 
-local function written(i, files, explicit)
-  local fact, problems = write(i, files, explicit)
+local function written(driver, i, files, explicit)
+  local fact, problems = write(driver, i, files, explicit)
   if not fact then return { problem = problem_of.line(problems) } end
   fact.restart, fact.problem, fact.untold = take_up(i, fact.taken or {})
   fact.taken = nil
@@ -133,7 +166,7 @@ function M.files(driver, i, tell, only, explicit)
   told("files", tell, function()
     local context = driver.context(i)
     local files, problems, uses = render.files(driver.stack, i.service.name, context, only)
-    if files then return written(i, files, explicit) end
+    if files then return written(driver, i, files, explicit) end
     return { changed = {}, held = {}, uses = uses, problem = problem_of.line(problems),
       pending = render.is_pending(problems) }
   end)
