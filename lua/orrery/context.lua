@@ -25,7 +25,27 @@ local function foreign_lookup(discovery)
   end
 end
 
---- The render context of instance `i`. Its lookup() (records | nil, message) and reveal() may wait.
+--- Whether others may run a service of ours, too: the same stack, or one like it, on other nodes.
+local function is_shared(service)
+  return service and not (service.external or service.embedded or service.oneshot)
+end
+
+--- Adds what discovery knows of a service on other nodes. Of this node we know ourselves, better and
+-- sooner. While discovery does not answer there are ours alone.
+local function add_others(records, found, node)
+  local ours = {}
+  for _, own in ipairs(records) do
+    ours[("%s %s"):format(own.address, own.port)] = true
+  end
+  for _, record in ipairs(found or {}) do
+    local is_ours = record.node == node or ours[("%s %s"):format(record.address, record.port)]
+    if not is_ours then records[#records + 1] = record end
+  end
+  return records
+end
+
+--- The render context of instance `i`. Its lookup(name, all) (records | nil, message; with `all`
+-- also those on other nodes) and reveal() may wait.
 function M.of(stack, supervisor, i, discovery, secrets)
   local foreign = foreign_lookup(discovery)
   i.chosen = i.chosen or {} -- it stays with the instances of others that it was given
@@ -33,7 +53,7 @@ function M.of(stack, supervisor, i, discovery, secrets)
     address = i.address, node = stack.node, ports = i.ports,
     dirs = i.dirs or i.service.dirs, chosen = i.chosen }
 
-  function context.lookup(name)
+  function context.lookup(name, all)
     local instances = supervisor.by_service[name]
     if not instances then
       local dependency = i.service.dependencies[name]
@@ -43,7 +63,8 @@ function M.of(stack, supervisor, i, discovery, secrets)
     end
     local records = {}
     for _, other in ipairs(instances) do records[#records + 1] = own_record(stack, other) end
-    return records
+    if not (all and is_shared(stack.services[name])) then return records end
+    return add_others(records, foreign(name), stack.node)
   end
 
   function context.reveal(secret, service, variable)

@@ -9,7 +9,8 @@ local core = require "orrery.core"
 local M = {}
 
 --- Makes a keeper. `follow(name)` is called once for each service that a file asks for and that the
--- stack does not run: it sees to it that changed() hears of it. It must not wait.
+-- stack does not run, or that others may run, too: it sees to it that changed() hears of it. It
+-- must not wait.
 function M.new(supervisor, follow)
   return { supervisor = supervisor, follow = follow, followed = {}, users = {},
     queue = core.task.queue(), due = {} }
@@ -26,7 +27,9 @@ function M.rendered(keeper, i)
     for name in pairs(known.uses or {}) do
       keeper.users[name] = keeper.users[name] or {}
       keeper.users[name][i.id] = true
-      if not keeper.followed[name] and not keeper.supervisor.by_service[name] then
+      local is_elsewhere = not keeper.supervisor.by_service[name]
+        or known.lists and known.lists[name]
+      if is_elsewhere and not keeper.followed[name] then
         keeper.followed[name] = true
         keeper.follow(name)
       end

@@ -28,10 +28,11 @@ local function only_known(value) return secret.reveal(value) end
 
 --- A scope for one service. `context`: stack, service (its name); the rest optional: instance
 --- (its id), port, ports, address, dirs {data, config, logs, package}, variables (declarations of
---- one file, which join the service's), lookup(name) -> records, reveal(secret, service, variable)
---- -> text | nil, message (may wait), chosen (a table to keep from one rendering to the next, so
---- that a service stays with the instance it was given), listed (a table that gets the number of
---- instances of each service whose instances were asked for).
+--- one file, which join the service's), lookup(name, all) -> records (all: those on other nodes,
+--- too), reveal(secret, service, variable) -> text | nil, message (may wait), chosen (a table to
+--- keep from one rendering to the next, so that a service stays with the instance it was given),
+--- listed (a table that gets the number of instances of each service whose instances were asked
+--- for).
 function M.new(context)
   local stack = context.stack
   local self = {
@@ -271,7 +272,7 @@ function roots.services(self)
   return root_view("services", function(name)
     local known, message = known_service(self, name)
     if not known then return unknown_service(self, name, message) end
-    local records, list = {table.unpack(self.lookup(name) or {})}, {}
+    local records, list = {table.unpack(self.lookup(name, true) or {})}, {}
     if self.listed then self.listed[name] = #records end
     table.sort(records, by_id)
     for i, record in ipairs(records) do list[i] = fields.view(self, name, record) end

@@ -55,13 +55,17 @@ local function front_runs(instances) return instances.front and instances.front.
 
 local function remove(agent, name) assert(core.file.remove(agent.dir .. "/" .. name)) end
 
---- Registers relays of another stack, with the ports 4001, 4002 ...
-local function register(agent, ...)
+local function put(agent, record)
   local d <close> = assert(require("orrery.discovery").open {
     backend = "file", filePath = agent.dir .. "/state/discovery" })
+  assert(d:register(record, 0))
+end
+
+--- Registers relays of another stack, with the ports 4001, 4002 ...
+local function register(agent, ...)
   for n, id in ipairs { ... } do
-    assert(d:register({ service = "relay", id = id, node = "n", address = "127.0.0.1",
-      port = 4000 + n, status = "passing" }, 0))
+    put(agent, { service = "relay", id = id, node = "n", address = "127.0.0.1",
+      port = 4000 + n, status = "passing" })
   end
 end
 
@@ -210,6 +214,26 @@ describe("a file of a running service", function()
         assert.truthy(agent:reach(function(instances) return #instances.front.flags == 0 end,
           "the flag to be cleared"))
       end)
+  end)
+
+  it("lists the instances of a service of its stack that run on other nodes", function()
+    local node = core.process.hostname()
+    local config = "['w.txt'] = { template = '${service.web.id}:%{ for w in services.web } ${w.id}"
+      .. "%{ endfor }', reload = 'none', wait = 0 }"
+    agents.with(web("web") .. front(config, "dependencies = { 'web' }"), function(agent)
+      agent:reach(front_runs, "front to run")
+      reach_text(agent, "w.txt", ("web@%s: web@%s"):format(node, node))
+      put(agent, { service = "web", id = "web@0ther", node = "0ther", address = "192.0.2.7",
+        port = 80 })
+      reach_text(agent, "w.txt", ("web@%s: web@0ther web@%s"):format(node, node))
+      local _, out = agent:orrery("render", "front")
+      assert.equal(("web@%s: web@0ther web@%s\n"):format(node, node), out)
+      put(agent, { service = "web", id = "web-9@" .. node, node = node, address = "127.0.0.1",
+        port = 81 }) -- nobody knows this node better than its agent
+      put(agent, { service = "web", id = "web@third", node = "third", address = "192.0.2.8",
+        port = 80 })
+      reach_text(agent, "w.txt", ("web@%s: web@0ther web@third web@%s"):format(node, node))
+    end)
   end)
 
   it("follows a service that only discovery knows, and stays when too much of it goes", function()

@@ -110,10 +110,10 @@ local function scope_of(r, config)
   for key, value in pairs(r.context) do context[key] = value end
   context.variables, context.listed = config.variables, file.listed
   local lookup = r.context.lookup
-  function context.lookup(name)
+  function context.lookup(name, all)
     file.uses[name] = true
     if not lookup then return {} end
-    return lookup(name)
+    return lookup(name, all)
   end
   return scope.new(context), file
 end

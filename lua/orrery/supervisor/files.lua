@@ -1,7 +1,8 @@
 --- files -- the configuration files of running instances: written again when what they were made of
 -- changes, and taken back when the instance does not bear it. It runs in the supervisor's task.
 --
--- i.files[path] is what is known of a file: {uses, listed, wait, later, bad, problem}. `bad` is a
+-- i.files[path] is what is known of a file: {uses, listed, lists, wait, later, bad, problem}:
+-- what it listed when it was written last, and what it would list now. `bad` is a
 -- text that was taken back, the one before it, and why; it is not written again while it is the
 -- same. `problem` is why it could not be rendered or written when it was last tried.
 -- i.untold is {paths, why, failures, at}: the files that it has not been told of since a reload

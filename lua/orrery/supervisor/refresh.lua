@@ -56,7 +56,7 @@ local function note(file, known, is_admitted)
   known = known or {}
   return { uses = file.uses, listed = is_admitted and file.listed or known.listed,
     wait = file.wait, later = file.later, bad = known.bad, held = known.held,
-    drops = file.max_drop ~= nil }
+    drops = file.max_drop ~= nil, lists = file.listed }
 end
 
 --- What the files listed in an earlier life; nil where none has a `maxDrop`.
@@ -66,7 +66,7 @@ local function kept_of(driver, i, files)
   end
 end
 
---- What is known of a file: of this agent's life, or else what an earlier one has listed in it. That
+--- What is known of a file: of this agent's life, or else what an earlier one has listed in it. It
 -- is no reason to hold back a file that is not there.
 local function known_of(i, file, kept)
   local known = i.files[file.path]
