@@ -30,8 +30,8 @@ local function is_shared(service)
   return service and not (service.external or service.embedded or service.oneshot)
 end
 
---- Adds what discovery knows of a service on other nodes. Of this node we know ourselves, better and
--- sooner. While discovery does not answer there are ours alone.
+--- Adds what discovery knows of a service on other nodes. Of this node we know ourselves, better
+-- and sooner. While discovery does not answer there are ours alone.
 local function add_others(records, found, node)
   local ours = {}
   for _, own in ipairs(records) do
