@@ -28,27 +28,30 @@ preload=
 if grep -q __asan_init "$BUILD/lib/orrery/core.so"; then preload=$(${CC:-cc} -print-file-name=libasan.so); fi
 
 # part NAME SPEC... -- runs the specs with a temporary folder of their own, and adds a line of
-# "passed failed skipped" to the sums
+# "passed failed skipped" to the sums and what failed to .failed
 part() {
   name=$1
   shift
   mkdir "$TMPDIR/$name" && chmod 755 "$TMPDIR/$name"
-  env TMPDIR="$TMPDIR/$name" ORRERY_TOTALS="$TMPDIR/.totals-$name" \
-    ${preload:+LD_PRELOAD="$preload"} lua5.4 /usr/bin/busted "$@"
+  env TMPDIR="$TMPDIR/$name" ORRERY_TOTALS="$TMPDIR/.totals-$name" ORRERY_FAILED="$TMPDIR/.failed-$name" \
+    ORRERY_RUNNING="$TMPDIR/.running-$name" ${preload:+LD_PRELOAD="$preload"} lua5.4 /usr/bin/busted "$@"
   code=$?
   passed=0 failed=0 skipped=0
   [ ! -e "$TMPDIR/.totals-$name" ] || read -r passed failed skipped <"$TMPDIR/.totals-$name"
   if [ "$code" -ne 0 ] && [ "$failed" -eq 0 ]; then
-    echo "run.sh: the test process ended with exit code $code; what it said is above"
     failed=1
+    complain "the test process ended with exit code $code, the last test begun was" \
+      "'$(cat "$TMPDIR/.running-$name" 2>/dev/null)'; what it said is above"
   fi
   litter=$(ls -A "$TMPDIR/$name")
   if [ -n "$litter" ]; then
-    echo "run.sh: the tests left files in their temporary folder:" $litter
     failed=$((failed + 1))
+    complain "the tests left files in their temporary folder:" $litter
   fi
   echo "$passed $failed $skipped" >>"$TMPDIR/.sums"
 }
+
+complain() { echo "run.sh: $*" | tee -a "$TMPDIR/.failed-$name"; }
 
 if [ $# -gt 0 ]; then
   part specs "$@"
@@ -60,5 +63,10 @@ else
   echo "run.sh: those with real servers (spec/integration):"
   wait $servers
   cat "$TMPDIR/.servers"
+fi
+# Who reads only the end of a long output finds all that failed there.
+if cat "$TMPDIR"/.failed-* >"$TMPDIR/.failed" 2>/dev/null; then
+  echo "run.sh: what failed (with more lines above):"
+  cat "$TMPDIR/.failed"
 fi
 awk '{ p += $1; f += $2; s += $3 } END { printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0 }' "$TMPDIR/.sums"

@@ -137,7 +137,8 @@ end
 
 -- What the specs need themselves, and a program under test shall not see.
 local OURS = { LD_PRELOAD = true, LUA_PATH = true, LUA_CPATH = true, ORRERY_BIN = true,
-  ORRERY_TOTALS = true, ORRERY_STACK = true, ORRERY_PATH = true, ORRERY_NODE = true }
+  ORRERY_TOTALS = true, ORRERY_FAILED = true, ORRERY_RUNNING = true, ORRERY_TIMES = true,
+  ORRERY_STACK = true, ORRERY_PATH = true, ORRERY_NODE = true }
 
 --- The environment of a program under test: the user's, but its state in a folder of this test.
 --- `extra` is added to it.

@@ -1,11 +1,20 @@
---- output -- what failed is shown at once, and the totals go to the file named by $ORRERY_TOTALS,
---- for spec/run.sh to print as the last line.
+--- output -- what failed is shown at once, with the last lines that the servers of the test wrote.
+--- Into files named by the environment go, for spec/run.sh to end with: the totals
+--- ($ORRERY_TOTALS), what failed ($ORRERY_FAILED), the test that runs ($ORRERY_RUNNING: who
+--- aborted, if it does); and the seconds of each spec file ($ORRERY_TIMES).
+local logs = require "support.logs"
+
+local REPEATED = 12 -- lines of a failure that are said again at the end
+local SLOW = 5      -- files whose time is told
+
 return function(options)
   local busted = require "busted"
   local handler = require "busted.outputHandlers.base"()
   local marks = { success = ".", pending = "s", failure = "F", error = "E" }
   local column = 0
   local current = nil -- the last test begun: what an error in after_each is about
+  local began = 0     -- when it did, by the wall clock
+  local times = {}    -- {name, seconds} of each spec file
 
   local function put(text)
     io.stdout:write(text)
@@ -15,6 +24,14 @@ return function(options)
   local function new_line()
     if column > 0 then put("\n") end
     column = 0
+  end
+
+  local function keep(variable, mode, text)
+    local path = os.getenv(variable)
+    if not path then return false end
+    local file <close> = assert(io.open(path, mode))
+    file:write(text)
+    return true
   end
 
   local function message_of(message)
@@ -33,19 +50,48 @@ return function(options)
     return handler.getFullName(current) .. ", after it"
   end
 
+  -- The lines of the specs and their helpers that led to the failure, from the innermost.
+  local function way_of(item)
+    local places = {}
+    for place in ((item.trace or {}).traceback or ""):gmatch("(spec/[%w_/]+%.lua:%d+): in") do
+      places[#places + 1] = place
+    end
+    return #places > 0 and "\n  through " .. table.concat(places, ", ") or ""
+  end
+
+  local function text_of(kind, item)
+    return ("%s %s  (%s)\n  %s"):format(kind, name_of(item), place_of(item),
+      (message_of(item.message):gsub("\n", "\n  ")))
+  end
+
   local function show(kind, item)
     new_line()
-    put(("%s %s  (%s)\n  %s\n"):format(kind, name_of(item), place_of(item),
-      (message_of(item.message):gsub("\n", "\n  "))))
+    local text = text_of(kind, item) .. way_of(item)
+    put(text .. "\n")
     if options.verbose and item.trace and item.trace.traceback then
       put(item.trace.traceback .. "\n")
     end
+    return text
   end
 
-  local function last_of(list) return list[#list] end
+  local function first_lines(text)
+    local lines = {}
+    for line in text:gmatch("[^\n]+") do lines[#lines + 1] = line:sub(1, 400) end
+    local more = #lines - REPEATED
+    if more <= 0 then return table.concat(lines, "\n") .. "\n" end
+    return ("%s\n  ... and %d lines more\n"):format(table.concat(lines, "\n", 1, REPEATED), more)
+  end
+
+  local function show_bad(kind, list)
+    local text = show(kind, list[#list])
+    put(logs.tails(began, text))
+    keep("ORRERY_FAILED", "a", first_lines(text))
+    return nil, true
+  end
 
   local function test_start(element)
-    current = element
+    current, began = element, os.time()
+    keep("ORRERY_RUNNING", "w", handler.getFullName(element) .. "\n")
     return nil, true
   end
 
@@ -56,14 +102,25 @@ return function(options)
     return nil, true
   end
 
-  local function failed()
-    show("FAILED", last_of(handler.failures))
+  local function file_start(file)
+    times[#times + 1] = { name = file.name, seconds = -busted.monotime() }
     return nil, true
   end
 
-  local function broke()
-    show("ERROR", last_of(handler.errors))
+  local function file_end()
+    local last = times[#times]
+    last.seconds = last.seconds + busted.monotime()
+    keep("ORRERY_TIMES", "a", ("%.1f %s\n"):format(last.seconds, last.name))
     return nil, true
+  end
+
+  local function slowest()
+    table.sort(times, function(a, b) return a.seconds > b.seconds end)
+    local told = {}
+    for i = 1, math.min(SLOW, #times) do
+      told[i] = ("%s %.0f s"):format(times[i].name, times[i].seconds)
+    end
+    return table.concat(told, ", ")
   end
 
   local function suite_end()
@@ -71,22 +128,19 @@ return function(options)
     for _, item in ipairs(handler.pendings) do show("SKIPPED", item) end
     local passed, skipped = handler.successesCount, handler.pendingsCount
     local bad = handler.failuresCount + handler.errorsCount
-    local totals = ("%d %d %d\n"):format(passed, bad, skipped)
-    put(("%.1f s\n"):format(handler.getDuration()))
-    local path = os.getenv("ORRERY_TOTALS")
-    if path then
-      local file <close> = assert(io.open(path, "w"))
-      file:write(totals)
-    else
+    put(("%.1f s, the longest: %s\n"):format(handler.getDuration(), slowest()))
+    if not keep("ORRERY_TOTALS", "w", ("%d %d %d\n"):format(passed, bad, skipped)) then
       put(("%d passed, %d failed, %d skipped\n"):format(passed, bad, skipped))
     end
     return nil, true
   end
 
+  busted.subscribe({ "file", "start" }, file_start)
+  busted.subscribe({ "file", "end" }, file_end)
   busted.subscribe({ "test", "start" }, test_start)
   busted.subscribe({ "test", "end" }, test_end, { predicate = handler.cancelOnPending })
-  busted.subscribe({ "failure" }, failed)
-  busted.subscribe({ "error" }, broke)
+  busted.subscribe({ "failure" }, function() return show_bad("FAILED", handler.failures) end)
+  busted.subscribe({ "error" }, function() return show_bad("ERROR", handler.errors) end)
   busted.subscribe({ "suite", "end" }, suite_end)
   return handler
 end
