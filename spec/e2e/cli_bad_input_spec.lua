@@ -309,7 +309,7 @@ describe("two up of one stack at the same instant", function()
     end, 20, "the second to say that an agent runs")
     assert.equal(0, (run(dir, "wait", "a", "--for", "running")))
     assert.equal(0, (run(dir, "down")))
-    local codes = { first:wait(20).code, second:wait(20).code }
+    local codes = { first:wait(50).code, second:wait(50).code }
     assert.equal(0, math.min(table.unpack(codes)))
     assert.is_true(math.max(table.unpack(codes)) <= 1)
   end)

@@ -74,7 +74,7 @@ describe("readyWhen", function()
 
   it("fails the start of what never says it, and ignores what others say", function()
     with_stack([[
-      web = { readyWhen = "notify", dependencyTimeout = 1, restart = { policy = "never" },
+      web = { readyWhen = "notify", dependencyTimeout = 4, restart = { policy = "never" },
         exec = { "sleep", "600" } },
       liar = { exec = { "sh", "-c", "while ! [ -S " .. DIR .. "/state/run/notify/web@* ]; "
         .. "do sleep 0.05; done; NOTIFY_SOCKET=$(echo " .. DIR .. "/state/run/notify/web@*) "
@@ -83,7 +83,7 @@ describe("readyWhen", function()
       assert.equal(1, code, text)
       local web = state_of(orrery).web
       assert.equal("failed", web.state)
-      assert.truthy(web.reason:find("not ready within 1 s: it never said READY=1", 1, true),
+      assert.truthy(web.reason:find("not ready within 4 s: it never said READY=1", 1, true),
         web.reason)
       local refused = 0
       for _, event in ipairs(events_of(orrery, "notify")) do
@@ -115,7 +115,7 @@ describe("hooks", function()
         hooks = { timeout = 20,
           beforeStart = { "sh", "-c", "echo before $WHO ${port} >> " .. DIR .. "/log" },
           afterStart = { command = { "sh", "-c", "sleep 0.3; echo after >> " .. DIR .. "/log" },
-            timeout = 5 },
+            timeout = 20 },
           onHealthy = function(ctx, instance)
             local result = ctx.run({ "sh", "-c", "echo healthy $WHO >> " .. DIR .. "/log" })
             if result.code ~= 0 then return nil, result.stderr end

@@ -134,11 +134,11 @@ describe("a required dependency", function()
       serve()
       runs(agent, "web", "store")
       server:kill()
-      server:wait(10)
+      server:wait(50)
       agent:reach(function(i) return flag(i.web, "impaired") end, "web to be impaired")
       assert.equal(1, #agent:pids("web.pids", 1))
     end)
-    if server then server:kill() server:wait(10) end
+    if server then server:kill() server:wait(50) end
     if not ok then error(problem, 0) end
   end)
 end)
@@ -315,7 +315,7 @@ describe("the same check of several services", function()
       local function tries() return select(2, agent:text("tries"):gsub("\n", "")) end
       local from, began = tries(), core.time.monotonic()
       support.wait_until(function() return tries() >= from + 8 end, 30, "eight tries")
-      assert.is_true(core.time.monotonic() - began > 1.6)
+      assert.is_true(core.time.monotonic() - began > 1.3) -- each for itself: 0.9 s
       take(agent, "all")
       agent:reach(function(i)
         return i.a.health == "failing" and i.b.health == "failing" and i.c.health == "failing"

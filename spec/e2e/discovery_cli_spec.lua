@@ -109,9 +109,9 @@ for name, make in pairs(backends) do
     end)
 
     it("--hold renews until a signal comes, and deregisters", function()
-      local running = start(pds(flags, { "--ttl", "1", "--hold" }))
+      local running = start(pds(flags, { "--ttl", "4", "--hold" }))
       wait_for(flags, 1)
-      core.time.sleep(2.5) -- more than two ttls
+      core.time.sleep(5) -- more than its ttl
       assert.equal(1, #discover(flags))
       running:signal("TERM")
       assert.same({ code = 0 }, running:wait(30))
@@ -278,7 +278,7 @@ end)
 
 describe("up with the env backend", function()
   it("exports what runs: to a file, and to what depends on it", function()
-    local dir, user, first = support.tmp(), core.process.user().name, support.free_port()
+    local dir, user, first = support.tmp(), core.process.user().name, support.free_port(2)
     local second = tostring(first + 1)
     support.write(dir .. "/stack.lua", ([[
       local shell = function(script) return { "sh", "-c", script .. "; exec sleep 600" } end

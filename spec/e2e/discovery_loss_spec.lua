@@ -35,7 +35,8 @@ end
 describe("up with a discovery backend that is away", function()
   it("goes on, says so once, and registers as soon as it is back", function()
     local port = support.free_port()
-    agents.with(agents.service("web", "exec sleep 600", "port = 4711"), function(agent)
+    agents.with(agents.service("web", "exec sleep 600", "port = " .. support.free_port()),
+    function(agent)
       agent:reach(function(i) return i.web and i.web.state == "running" end, "web to run")
       local id = "web@" .. require("orrery.places").node()
       local text = ("Cannot register with discovery backend keystore at http://127.0.0.1:%d/web/"
@@ -53,9 +54,12 @@ describe("up with a discovery backend that is away", function()
           local list = stored(port, "web")
           return list and list[1] and list[1].id == id
         end, 60, "web to be registered")
-        local _, out = agent:orrery("events")
+        local out
+        support.wait_until(function()
+          _, out = agent:orrery("events")
+          return out:find("discovery backend keystore works again", 1, true)
+        end, 20, "the event of its return")
         assert.equal(1, count_lines(out, "Cannot register"))
-        has(out, "discovery backend keystore works again")
         _, out = agent:orrery("discover", "web", "--json")
         assert.equal("keystore", core.json.decode(out)[1].source)
       end)

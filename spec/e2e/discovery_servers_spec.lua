@@ -10,6 +10,7 @@ local support = require "support"
 
 local json, orrery = core.json, support.orrery
 
+local PORT = support.free_port() -- of what is registered
 local LONG = 90 -- seconds that a server, or who waits for it, gets on a busy machine
 
 local function joined(...)
@@ -46,7 +47,8 @@ local servers = {
     sees = function(server)
       local listed = server:cli("catalog", "services"):find("pds", 1, true)
       local health = server:ask("/v1/health/service/pds?passing")
-      return listed and health[1] and health[1].Service.Port == 3000 and #health
+      local one = health[1]
+      return listed and one and one.Service.Port == PORT and #health
     end,
   },
   bind = {
@@ -59,7 +61,7 @@ local servers = {
     end,
     sees = function(server)
       local lines = dnsd.dig(server, "+short SRV _pds._tcp.svc.test")
-      local at = lines[1] and lines[1]:match(" 3000 ")
+      local at = lines[1] and lines[1]:match((" %d "):format(PORT))
       return at and #lines
     end,
   },
@@ -73,14 +75,14 @@ for _, version in ipairs { "34", "35" } do
     end,
     sees = function(server)
       local text = server:ctl("get", "--prefix", "/atproto/services/pds/")
-      local _, count = text:gsub('"port": ?3000', "")
+      local _, count = text:gsub('"port": ?' .. PORT, "")
       return count > 0 and count
     end,
   }
 end
 
-local PDS = { "register", "pds", "--address", "127.0.0.1", "--port", "3000", "--scheme", "http",
-  "--tag", "atproto", "--tag", "pds", "--did", "did:web:x", "--meta", "k=v" }
+local PDS = { "register", "pds", "--address", "127.0.0.1", "--port", tostring(PORT),
+  "--scheme", "http", "--tag", "atproto", "--tag", "pds", "--did", "did:web:x", "--meta", "k=v" }
 local EDGE = { "--node", "edge" }
 
 local function found(flags)
@@ -110,13 +112,14 @@ for _, name in ipairs { "consul", "etcd34", "etcd35", "bind" } do
         ok(joined(PDS, EDGE, flags))
         support.wait_until(function() return kind.sees(server) == 1 end, LONG, "the server's tool")
         local record = reach(flags, 1)[1]
-        assert.same({ "pds@edge", "edge", "127.0.0.1", 3000, "http", "did:web:x",
+        assert.same({ "pds@edge", "edge", "127.0.0.1", PORT, "http", "did:web:x",
           { "atproto", "pds" }, { k = "v" } }, { record.id, record.node, record.address,
           record.port, record.scheme, record.did, record.tags, record.meta })
         local listed = ok(joined({ "services" }, flags))
         assert.truthy(listed:find("pds@edge", 1, true), listed)
         local env = ok(joined({ "env", "pds" }, flags))
-        assert.truthy(env:find("ATPROTO_SERVICE_PDS_URL=http://127.0.0.1:3000\n", 1, true), env)
+        local url = ("ATPROTO_SERVICE_PDS_URL=http://127.0.0.1:%d\n"):format(PORT)
+        assert.truthy(env:find(url, 1, true), env)
         ok(joined({ "deregister", "pds" }, EDGE, flags))
         support.wait_until(function() return not kind.sees(server) end, LONG, "it to be gone")
         reach(flags, 0)
@@ -178,7 +181,7 @@ local function stack_text(discovery)
   local user = core.process.user().name
   return ("return { name = 'spec', stateDir = 'DIR/state', discovery = { %s, registrationTtl = 10 "
     .. "}, services = { pds = { type = 'process', exec = { 'sleep', '600' }, user = %q, "
-    .. "port = 3000, readyWhen = 'started' } } }"):format(discovery, user)
+    .. "port = %d, readyWhen = 'started' } } }"):format(discovery, user, PORT)
 end
 
 --- Runs `up` over a stack with this discovery while body(agent) runs.

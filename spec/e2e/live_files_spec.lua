@@ -120,7 +120,7 @@ describe("a file of a running service", function()
     local one = " = { " .. STATUS .. "reload = { signal = 'HUP' }, wait = 0 }, "
     agents.with(web("web") .. front("a" .. one .. "b" .. one .. "c" .. one,
       "dependencies = { 'web' }"), function(agent)
-      agent:reach(front_runs, "front to run")
+      agent:pids("front.pids", 1) -- by now it heeds the signal
       remove(agent, "web.up")
       for _, name in ipairs { "a", "b", "c" } do
         support.wait_until(function() return (text_of(agent, name) or ""):find("failing") end)
@@ -203,6 +203,7 @@ describe("a file of a running service", function()
       .. "reload = { signal = 'HUP' }, wait = 0 }", check .. "dependencies = { 'web' }"),
       function(agent)
         agent:reach(healthy("front"), "front to be healthy")
+        agent:pids("front.pids", 1) -- by now it heeds the signal
         remove(agent, "web.up")
         support.wait_until(function() return event_with(agent, "rolled back") end, 20, "the event")
         agent:reach(healthy("front"), "front to be healthy again")

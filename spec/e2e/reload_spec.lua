@@ -56,18 +56,23 @@ describe("reload", function()
 
   it("restarts in dependency order, dependents down first, as planned restarts", function()
     local function services(word)
-      return agents.service("db", "echo db up >> DIR/trace; trap 'sleep 0.3; echo db down >> "
-        .. "DIR/trace; exit' TERM; touch DIR/ready; while :; do sleep 0.05; done # " .. word,
+      return agents.service("db", "trap 'sleep 0.3; echo db down >> DIR/trace; exit' TERM; "
+        .. "echo db up >> DIR/trace; touch DIR/ready; while :; do sleep 0.05; done # " .. word,
         file_check "ready")
-        .. agents.service("app", "echo app up >> DIR/trace; trap 'echo app down >> DIR/trace; "
-        .. "exit' TERM; while :; do sleep 0.05; done # " .. word, NEEDS_DB)
+        .. agents.service("app", "trap 'echo app down >> DIR/trace; exit' TERM; "
+        .. "echo app up >> DIR/trace; while :; do sleep 0.05; done # " .. word, NEEDS_DB)
     end
     agents.with(services("one"), function(agent)
+      local function traced(expected)
+        support.wait_until(function() return #agent:text("trace") >= #expected end)
+        assert.equal(expected, agent:text("trace"))
+      end
       agent:reach(settled, "both to run")
+      traced "db up\napp up\n"
       rewrite(agent, services("two"))
       local code, text = reload(agent)
       assert.equal(0, code, text)
-      assert.equal("db up\napp up\napp down\ndb down\ndb up\napp up\n", agent:text("trace"))
+      traced "db up\napp up\napp down\ndb down\ndb up\napp up\n"
     end)
   end)
 

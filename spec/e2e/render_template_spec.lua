@@ -218,7 +218,7 @@ describe("a template alone", function()
     assert(core.file.rename(dir .. "/away", dir .. "/discovery"))
     hear "what is known of pds is up to date again"
     watching:signal("TERM")
-    assert(watching:wait(10))
+    assert(watching:wait(50))
   end)
 
   it("has a command that failed run again, while it is watched", function()

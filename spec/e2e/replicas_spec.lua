@@ -13,17 +13,6 @@ local function copies(port, count)
     :format(SCRIPT, core.process.user().name, port, count)
 end
 
---- The first of `count` free ports in a row.
-local function free_row(count)
-  return support.wait_until(function()
-    local first = support.free_port()
-    for n = 0, count - 1 do
-      if first + n > 65535 or not core.net.can_bind("127.0.0.1", first + n) then return nil end
-    end
-    return first
-  end)
-end
-
 local function instances_of(agent)
   local _, state = agent:state()
   return state.services[1].instances, state
@@ -31,7 +20,7 @@ end
 
 describe("replicas", function()
   it("run as instances of their own: port + i, own folders, own log, own record", function()
-    local first = free_row(3)
+    local first = support.free_port(3)
     agents.with(copies(first, 3), function(agent)
       agent:reach(function(_, state) return state.settled and state.good end, "three copies")
       local list, state = instances_of(agent)
@@ -48,8 +37,10 @@ describe("replicas", function()
         pids[i.pid] = true
       end
       assert.equal(3, #list)
-      local _, out = agent:orrery("discover", "web", "--json")
-      assert.equal(3, #assert(core.json.decode(out)))
+      support.wait_until(function()
+        local _, out = agent:orrery("discover", "web", "--json")
+        return #assert(core.json.decode(out)) == 3
+      end, 20, "three records")
       local _, table_text = agent:orrery("status")
       assert.truthy(table_text:find("web-3@" .. node, 1, true), table_text)
       assert.equal(0, (agent:orrery("restart", "web")))
@@ -63,7 +54,7 @@ describe("replicas", function()
   end)
 
   it("start again one by one, and one that runs is enough for who needs the service", function()
-    local first = free_row(2)
+    local first = support.free_port(2)
     agents.with(copies(first, 2) .. agents.service("user", "exec sleep 600",
       "dependencies = { 'web' }"), function(agent)
       agent:reach(function(_, state) return state.settled and state.good end, "both copies")

@@ -21,13 +21,13 @@ describe("Ctrl-C while packages are installed", function()
         return agent:text("up.log"):find("another orrery is installing " .. name, 1, true)
       end, 20, "the installation")
       agent:signal("INT")
-      assert.same({ code = 1 }, agent.process:wait(20))
+      assert.same({ code = 1 }, agent.process:wait(50))
       assert.matches("ended by SIGINT while packages were being installed; no service was started",
         agent:text("up.log"))
     end)
     held:close()
     agent.process:kill()
-    agent.process:wait(10)
+    agent.process:wait(50)
     support.remove_tree(home)
     if not ok then error(problem, 0) end
   end)
@@ -51,7 +51,7 @@ describe("a terminal that takes nothing", function()
         local instances = agent:state()
         seen = instances and instances.busy and instances.busy.restarts or 0
         return seen > 400
-      end, 40, "400 restarts")
+      end, 240, "400 restarts")
       input:write("\n")
       input:flush()
       support.wait_until(function()
@@ -60,7 +60,7 @@ describe("a terminal that takes nothing", function()
     end)
     support.orrery { "-f", dir, "down" }
     input:close()
-    deaf:wait(20)
+    deaf:wait(50)
     deaf:kill()
     if not ok then error(problem, 0) end
   end)

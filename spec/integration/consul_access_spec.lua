@@ -88,7 +88,7 @@ describe("the consul backend under ACLs", function()
     fails("timeout", "timed out", watching:join(0.2))
     assert(server:request("/v1/acl/token/" .. accessor, { method = "DELETE" }))
     server:put("/v1/agent/service/register", { Name = "web", ID = "web@other", Port = 1 })
-    fails("denied", "Consul does not know the token", watching:join(20))
+    fails("denied", "Consul does not know the token", watching:join(50))
     fails("denied", "Consul does not know the token", backend:renew("web", "web@edge"))
     for _, id in ipairs { "web@edge", "web@other" } do
       server:put("/v1/agent/service/deregister/" .. id, "")

@@ -70,17 +70,17 @@ describe("the consul backend and a cluster", function()
     local before = #writing.acknowledged
 
     server:kill(leader)
-    local killed, lookups = time.monotonic(), 0
+    local lookups = 0
     support.wait_until(function()
       local list = reader:lookup "web" -- never fails, and is never empty
       assert.same({ "web@edge" }, ids(list))
       lookups = lookups + 1
       return #writing.acknowledged > before + 50
     end, 60, "writes to go on")
-    assert.is_true(time.monotonic() - killed < 60 and lookups > 0)
+    assert.is_true(lookups > 0)
     writing.stopped = true
-    writing.task:join(20)
-    assert.is_true(#writing.errors > 0, "the leader was away for a while")
+    writing.task:join(50)
+    assert.are_not.equal(leader, server:leader())
     for _, key in ipairs(writing.acknowledged) do
       assert.is_string(assert(reader:kv_get(key)).value, key)
     end

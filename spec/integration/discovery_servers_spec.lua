@@ -53,7 +53,7 @@ local function with_node(keys, body)
   registrar_of.changed(registrar, instance())
   local ok, problem = xpcall(body, debug.traceback, watch, log, noticed)
   registrar_of.close(registrar)
-  if running:join(10) == nil then running:cancel() end
+  if running:join(50) == nil then running:cancel() end
   found:close()
   if not ok then error(problem, 0) end
 end

@@ -214,13 +214,13 @@ describe("the dns backend against a server that misbehaves", function()
       local value, message, code = backend:register(record(), 60)
       ended[#ended + 1] = { "updsilent", value, message, code }
     end)
-    support.wait_until(function() return #ended == #modes + 1 end, 40)
+    support.wait_until(function() return #ended == #modes + 1 end, 90)
     for _, what in ipairs(ended) do
       assert.is_nil(what[2], what[1])
       assert.matches("^127.0.0.1:%d+: [nc]o", what[3], what[1])
       assert.is_true(what[4] == "timeout" or what[4] == "refused", what[1])
     end
-    assert.is_true(time.monotonic() - began < 30)
+    assert.is_true(time.monotonic() - began < 60)
   end)
 
   it("reads whatever bytes come, in bounded time", function()

@@ -250,7 +250,7 @@ pds\@hand._pds._tcp TXT "id=pds@hand"
           left = left - 1
         end)
       end
-      support.wait_until(function() return left == 0 end, 30)
+      support.wait_until(function() return left == 0 end, 120)
       assert.equal(30, #backend:lookup "pds")
       for i = 1, 30 do assert(backend:deregister("pds", "pds@" .. i)) end
       assert.same({}, backend:services())
@@ -381,8 +381,8 @@ pds\@hand._pds._tcp TXT "id=pds@hand"
     -- ---- watching ----
 
     test("wakes a waiting lookup after the answer's lifetime", function()
-      local _, cursor = backend:lookup "pds"
       local began, found = time.monotonic(), nil
+      local _, cursor = backend:lookup "pds"
       task.spawn(function() found = { backend:lookup("pds", cursor, 30) } end)
       time.sleep(0.1)
       local second <close> = open { dnsKeyFile = keys.upd, dnsTtl = 1 }
@@ -426,8 +426,10 @@ pds\@hand._pds._tcp TXT "id=pds@hand"
       end
       -- What was cancelled may still reach the server; this comes after it.
       assert(backend:register(record { id = "pds@cancelled" }, 60))
-      assert(backend:deregister("pds", "pds@cancelled"))
-      assert.same({}, (backend:lookup "pds"))
+      support.wait_until(function() -- unless the server took them in another order
+        assert(backend:deregister("pds", "pds@cancelled"))
+        return #assert(backend:lookup "pds") == 0
+      end)
     end)
 
     -- ---- what is refused ----
@@ -507,7 +509,7 @@ pds\@hand._pds._tcp TXT "id=pds@hand"
       local own_dir = support.tmp()
       local own = start { dir = own_dir }
       local other <close> = open { dnsResolver = own.address, dnsKeyFile = keys.upd, dnsTtl = 1 }
-      assert(other:register(record(), 60))
+      assert(other:register(record(), 600))
       local _, cursor = other:lookup "pds"
       own.kill()
       local refused = "^" .. own.address:gsub("%.", "%%.") .. ": connection refused$"
@@ -536,7 +538,7 @@ pds\@hand._pds._tcp TXT "id=pds@hand"
         fails("denied", "its clock %(20.*Z%) and this machine's %(20.*Z%) are %d+ s apart", value,
           message, code)
         local seconds = tonumber(message:match "are (%d+) s apart")
-        assert.is_true(math.abs(seconds - math.abs(shift)) <= 5, message)
+        assert.is_true(math.abs(seconds - math.abs(shift)) <= 30, message)
       end
     end)
 

@@ -26,7 +26,7 @@ describe("the PLC directory's own store", function()
 
   local function stop()
     server:signal("TERM")
-    return server:wait(10)
+    return server:wait(50)
   end
 
   local function send(operation)

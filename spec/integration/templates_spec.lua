@@ -198,7 +198,7 @@ describe("the files of neighbours", function()
       return core.net.connect("127.0.0.1", port)
     end, 20, "PgBouncer to listen")
     server:signal "TERM"
-    server:wait(10)
+    server:wait(50)
     assert(ok, tostring(problem) .. "\n" .. support.read(dir .. "/log"))
   end)
 end)

@@ -73,7 +73,7 @@ local function make_one_of_each(dir)
     return stream.status
   end)
   local out <close> = server:accept():stream(200)
-  assert.equal(200, client:join(10))
+  assert.equal(200, client:join(50))
   assert(core.process.spawn { argv = { "true" } }):wait()
   core.graph.new():solve()
   return { watch, lock, signals, notify, reader, check, backend, out,

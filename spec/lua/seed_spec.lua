@@ -167,11 +167,11 @@ describe("mkHealthCheck", function()
     local check = orrery.mkHealthCheck { name = "it", retries = 1,
       healthCheck = { strategy = "file", path = path, interval = 0.05 } }
     local handle <close> = check.start()
-    assert.equal("failing", assert(handle:next(10)).state)
+    assert.equal("failing", assert(handle:next(50)).state)
     local script = support.write(support.tmp() .. "/check.lua", check.script())
     assert.equal(1, (support.orrery { "script", script }))
     support.write(path, "x")
-    assert.equal("passing", assert(handle:next(10)).state)
+    assert.equal("passing", assert(handle:next(50)).state)
     assert.equal(0, (support.orrery { "script", script }))
   end)
 
@@ -236,7 +236,7 @@ describe("mkServiceCoordination", function()
     assert.matches("^Health check failed for database within 0.2 s", message)
     assert.equal("timeout", code)
     support.write(dir .. "/database", "x")
-    assert.is_true(waiting:join(20))
+    assert.is_true(waiting:join(50))
     local script = support.write(dir .. "/wait.lua",
       orrery.generateCoordinationScript(coordination, "pds"))
     local exit, out = support.orrery { "script", script }

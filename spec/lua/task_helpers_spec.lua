@@ -55,7 +55,7 @@ describe("task.all", function()
     end)
     time.sleep(0.01)
     running:cancel()
-    assert.equal("cancelled", select(2, running:join(10)))
+    assert.equal("cancelled", select(2, running:join(50)))
     support.wait_until(function() return #notes == 2 end)
   end)
 

@@ -26,7 +26,7 @@ end
 
 function Agent:orrery(...)
   local arguments = { "-f", self.dir, ... }
-  arguments.timeout = 60
+  arguments.timeout = 120
   return support.orrery(arguments)
 end
 
@@ -77,7 +77,7 @@ end
 --- Ends it; the status of its process.
 function Agent:down()
   self.process:signal("TERM")
-  return self.process:wait(30)
+  return self.process:wait(60)
 end
 
 --- An agent over the folder `dir` that something else started.

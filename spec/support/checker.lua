@@ -56,7 +56,7 @@ function M.watch(spec, env)
   end
   function watch.stop()
     proc:kill()
-    proc:wait(10)
+    proc:wait(50)
   end
   return watch
 end

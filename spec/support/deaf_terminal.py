@@ -1,5 +1,6 @@
 # Runs a program on a terminal that nobody reads, until a line comes on standard input; then reads
-# what it wrote for a second and prints that. Prints the program's process id first.
+# what it wrote until that has "left out" in it, for 50 seconds at most, and prints that. Prints the
+# program's process id first.
 import os, pty, select, sys, time
 
 pid, master = pty.fork()
@@ -7,8 +8,8 @@ if pid == 0:
     os.execv(sys.argv[1], sys.argv[1:])
 print(pid, flush=True)
 sys.stdin.readline()
-until, text = time.monotonic() + 1, b""
-while time.monotonic() < until:
+until, text = time.monotonic() + 50, b""
+while time.monotonic() < until and b"left out" not in text:
     if not select.select([master], [], [], 0.1)[0]:
         continue
     try:

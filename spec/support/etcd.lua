@@ -54,7 +54,8 @@ end
 
 local function spawn(cluster, node)
   node.process = assert(core.process.spawn {
-    argv = { cluster.program, table.unpack(flags_of(cluster, node)) } })
+    argv = { cluster.program, table.unpack(flags_of(cluster, node)) },
+    log = { path = ("%s/%s.log"):format(cluster.dir, node.name) } })
 end
 
 -- ---- talking to it, without the backend under test ----
@@ -135,7 +136,7 @@ function cluster_class:kill(node)
   if not process then return end
   process:signal("CONT")
   process:kill()
-  assert(process:wait(10))
+  assert(process:wait(50))
   self.nodes[node].process = nil
 end
 

@@ -4,6 +4,7 @@ local busted = require "busted"
 local core = require "orrery.core"
 local lfs = require "lfs"
 local luassert = require "luassert"
+local ports = require "support.ports"
 local procfs = require "support.procfs"
 
 local M = {}
@@ -12,7 +13,8 @@ M.procfs = procfs
 M.root = lfs.currentdir()
 
 local POLL = 0.01     -- seconds between two looks of wait_until
-local SETTLE = 2      -- seconds a closing handle or an ended process gets to vanish
+local PATIENCE = 60   -- seconds that what must come gets at least: the machine may be busy
+local SETTLE = 10     -- seconds a closing handle or an ended process gets to vanish
 local temporary = {}  -- folders of the running test
 
 -- ---- files ----
@@ -87,26 +89,31 @@ end
 
 -- ---- waiting ----
 
---- Polls until predicate() is true and returns its value; fails the test after `seconds` (10).
---- Only for what has no event of its own to wait for.
+--- Polls until predicate() is true and returns its value; fails the test after `seconds`, which
+--- are a minute at least: a test of how long something may take measures it. Only for what has no
+--- event of its own to wait for.
 function M.wait_until(predicate, seconds, what)
-  local deadline = core.time.monotonic() + (seconds or 10)
+  seconds = math.max(seconds or 0, PATIENCE)
+  local deadline = core.time.monotonic() + seconds
   repeat
     local value = predicate()
     if value then return value end
     core.time.sleep(POLL)
   until core.time.monotonic() >= deadline
-  error(("waited %g s in vain for %s"):format(seconds or 10, what or "a condition"), 2)
+  error(("waited %g s in vain for %s"):format(seconds, what or "a condition"), 2)
 end
 
---- True when the process ends within `seconds` (10).
+--- True when the process ends, for which wait_until() waits.
 function M.wait_gone(pid, seconds)
   return M.wait_until(function() return not procfs.alive(pid) end, seconds,
     "process " .. pid .. " to end")
 end
 
---- A TCP port that the kernel says is free.
-function M.free_port() return assert(core.net.free_port()) end
+--- A port of loopback that nobody has, for a server that is started with it. It is none of those
+--- that the kernel gives to who asks for any, so that no client and no other server takes it before
+--- ours does, or while ours is down for a moment; the test processes of one run reserve theirs.
+--- `count`: the first of so many in a row (1).
+function M.free_port(count) return ports.take(count or 1) end
 
 -- ---- the program ----
 
@@ -138,7 +145,7 @@ end
 -- What the specs need themselves, and a program under test shall not see.
 local OURS = { LD_PRELOAD = true, LUA_PATH = true, LUA_CPATH = true, ORRERY_BIN = true,
   ORRERY_TOTALS = true, ORRERY_FAILED = true, ORRERY_RUNNING = true, ORRERY_TIMES = true,
-  ORRERY_STACK = true, ORRERY_PATH = true, ORRERY_NODE = true }
+  ORRERY_PORTS = true, ORRERY_STACK = true, ORRERY_PATH = true, ORRERY_NODE = true }
 
 --- The environment of a program under test: the user's, but its state in a folder of this test.
 --- `extra` is added to it.
@@ -167,11 +174,11 @@ function M.preloadable(name, dir)
 end
 
 --- Runs a command to its end: code (nil when a signal ended it), stdout, stderr, the whole result.
---- options: cwd (ours; with a user "/", who may not enter ours), env, input, timeout (30 s; running
+--- options: cwd (ours; with a user "/", who may not enter ours), env, input, timeout (60 s; running
 --- out fails the test), user.
 function M.run(argv, options)
   options = options or {}
-  local timeout = options.timeout or 30
+  local timeout = options.timeout or 60
   local result = assert(core.process.run {
     argv = argv, cwd = options.cwd or options.user and "/", env = M.env(options.env),
     input = options.input, user = options.user, timeout = timeout, maxOutput = 4 * 1024 * 1024,

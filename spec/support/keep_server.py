@@ -1,5 +1,5 @@
-"""keep_server.py CERT KEY UNIX_PATH -- HTTP/1.1 that keeps connections, and closes them after 0.3 s
-of silence. Answers {"requests": the number of requests on this connection so far}. Three listeners:
+"""keep_server.py CERT KEY UNIX_PATH -- HTTP/1.1 that keeps connections, and closes one
+unannounced after its answer for /close. Answers {"requests": the number of requests on this connection so far}. Three listeners:
 plain, TLS that wants a client certificate that CERT signed, and a Unix socket. Prints PID PORT
 PORT."""
 import json
@@ -13,7 +13,6 @@ from http.server import BaseHTTPRequestHandler
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = 0.3
     requests = 0
 
     def do_GET(self):
@@ -23,6 +22,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+        self.close_connection = self.path == "/close"
 
     def log_message(self, *args):
         pass

@@ -72,7 +72,7 @@ function M.round(backend, dice)
   end
   backend:close()
   for i, one in ipairs(tasks) do
-    one:join(10)
+    one:join(50)
     assert(one:done(), "request " .. i .. " did not end when its backend was closed")
   end
 end

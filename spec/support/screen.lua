@@ -82,7 +82,7 @@ end
 function Screen:stop()
   tmux(self, "kill-server")
   self.server:kill()
-  self.server:wait(20)
+  self.server:wait(50)
 end
 
 return M

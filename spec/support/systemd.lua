@@ -63,14 +63,10 @@ end
 
 --- Waits until a unit is in a state, such as "activating".
 function Manager:wait_state(unit, state)
-  local seen
-  for _ = 1, 250 do
+  support.wait_until(function()
     local _, text = self:exec("systemctl show -P ActiveState " .. unit)
-    seen = text:match("%S+")
-    if seen == state then return end
-    core.time.sleep(0.02)
-  end
-  error(("%s is %s, and does not become %s"):format(unit, seen, state), 2)
+    return text:match("%S+") == state
+  end, 20, ("%s to be %s"):format(unit, state))
 end
 
 --- Where its bus is.
