@@ -280,7 +280,7 @@ each_version(function(test)
   end)
 
   test("lets a lock lapse whose key was written to", function(cluster)
-    local backend <close> = open(cluster)
+    local backend <close> = cluster:open()
     local held = assert(backend:lock("/atproto/leader", { ttl = 3, value = "edge" }))
     local lease = lease_of(cluster, "/atproto/leader")
     assert(backend:kv_put("/atproto/leader", "edge:1"))
@@ -291,7 +291,7 @@ each_version(function(test)
     assert(backend:renew_lock(held.lock))    -- it is still the holder's
     assert.equal("edge:2", backend:kv_get("/atproto/leader").value)
 
-    local other <close> = open(cluster)
+    local other <close> = cluster:open()
     local next_one = assert(other:lock("/atproto/leader", { ttl = 30, timeout = 30 }))
     assert.is_true(next_one.token > held.token)
     assert(other:kv_put("/atproto/leader", "hub"))

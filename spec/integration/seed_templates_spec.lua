@@ -306,7 +306,7 @@ describe("mkConfigurationTemplating", function()
     support.write(dir .. "/ok", "")
     support.wait_until(function() return files.failures == 0 end, 60, "its success")
     files:close()
-    assert.is_true(running:join(10))
+    assert.is_true(running:join(50))
     assert.same({}, (assert(files:write())))
   end)
 
