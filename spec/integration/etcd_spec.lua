@@ -281,7 +281,7 @@ each_version(function(test)
 
   test("lets a lock lapse whose key was written to", function(cluster)
     local backend <close> = cluster:open()
-    local held = assert(backend:lock("/atproto/leader", { ttl = 3, value = "edge" }))
+    local held = assert(backend:lock("/atproto/leader", { ttl = 6, value = "edge" }))
     local lease = lease_of(cluster, "/atproto/leader")
     assert(backend:kv_put("/atproto/leader", "edge:1"))
     assert.equal(lease, lease_of(cluster, "/atproto/leader"))
