@@ -1,8 +1,8 @@
 --- first -- the first item of a list; an empty list has none.
 local filter = require "orrery.filter"
 
-return function(value)
+return filter.of_services(function(value)
   local list = filter.list(value)
   if list[1] == nil then error("the list is empty, so it has no first item", 0) end
   return list[1]
-end
+end)

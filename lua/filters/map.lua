@@ -1,7 +1,7 @@
 --- map -- map(field): that field of each item of a list; map(field, other): or other, if absent.
 local filter = require "orrery.filter"
 
-return function(value, field, ...)
+return filter.of_services(function(value, field, ...)
   local found, has_default, default = {}, select("#", ...) > 0, (...)
   for i, item in ipairs(filter.list(value)) do
     local one = filter.field(item, field, i)
@@ -12,4 +12,4 @@ return function(value, field, ...)
     found[i] = one
   end
   return filter.mark(found)
-end
+end)

@@ -11,7 +11,7 @@ local function check(item, i)
   error(("item %d is a %s; only numbers and strings can be sorted"):format(i - 1, type(item)), 0)
 end
 
-return function(value, field)
+return filter.of_services(function(value, field)
   local rows, sorted = {}, {}
   for i, item in ipairs(filter.list(value)) do
     local key = item
@@ -24,4 +24,4 @@ return function(value, field)
   end)
   for i, row in ipairs(rows) do sorted[i] = row.item end
   return filter.mark(sorted)
-end
+end)

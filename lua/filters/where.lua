@@ -10,7 +10,7 @@ local function holds(found, wanted)
   return false
 end
 
-return function(value, field, ...)
+return filter.of_services(function(value, field, ...)
   local kept, any = {}, select("#", ...) == 0
   local wanted = filter.value((...))
   for i, item in ipairs(filter.list(value)) do
@@ -21,4 +21,4 @@ return function(value, field, ...)
     if fits then kept[#kept + 1] = item end
   end
   return filter.mark(kept)
-end
+end)

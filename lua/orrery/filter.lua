@@ -1,10 +1,24 @@
 --- filter -- what filters share: their arguments checked, and lists made.
 local core = require "orrery.core"
+local secret = require "orrery.secret"
 local values = require "orrery.template.values"
 
 local M = {}
 
 M.is_list = values.is_list
+
+local of_services = setmetatable({}, {__mode = "k"})
+
+--- Says of a filter that it looks into the items of a list by field() only. It is given services as
+--- they are, whose fields are worked out when they are asked for: a list may have thousands. Any
+--- other filter is given plain copies.
+function M.of_services(filter)
+  of_services[filter] = true
+  return filter
+end
+
+--- Whether a filter takes services as they are.
+function M.takes_services(filter) return of_services[filter] == true end
 
 --- A string, number or boolean as text; anything else is refused. `what` names the argument.
 function M.text(value, what)
@@ -51,9 +65,18 @@ function M.value(value)
   return value
 end
 
+-- A field of a service; nil if it is secret or not known, as a copy would have it.
+local function service_field(view, name)
+  local found = view.index(name)
+  if secret.is(found) then return nil end
+  return found
+end
+
 --- A field of the i-th item of a list, or nil; the item must be a map.
 function M.field(item, name, i)
   if type(name) ~= "string" then error("the field must be named by a text", 0) end
+  local view = values.view_of(item)
+  if view then return service_field(view, name) end
   if type(item) ~= "table" or item[1] ~= nil then
     error(("item %d must be a map, not a %s"):format(i - 1, values.kind(item)), 0)
   end

@@ -179,6 +179,38 @@ describe("scope: other services", function()
     assert.are.equal("0", render(new(services), "${services.ozone | length}"))
   end)
 
+  it("stay services behind a filter of lists, and only what is asked for is worked out", function()
+    local asked, found = {}, {}
+    for n = 1, 3 do
+      local record = {id = "plc@" .. n, address = "10.0.0." .. n, port = n, node = "n" .. n,
+        tags = {n == 2 and "us" or "eu"}}
+      found[n] = setmetatable({}, {__index = function(_, field)
+        asked[field] = true
+        return record[field]
+      end})
+    end
+    local own = new(services, {lookup = records {plc = found}})
+    assert.are.equal("http://10.0.0.1:1 http://10.0.0.3:3 ", render(own,
+      '%{ for i in services.plc | where("tags", "eu") }${i.url} %{ endfor }'))
+    assert.are.equal("3,2,1", render(own, '${services.plc | map("port") | sort | last},'
+      .. '${services.plc | where("node", "n2") | map("port") | join},'
+      .. '${(services.plc | first).port}'))
+    assert.is_nil(asked.meta)
+    assert.are.equal("2", render(own, '${services.plc | where("tags", "eu") | length}'))
+  end)
+
+  it("keep their secrets behind a filter of lists", function()
+    local own = new(services, {lookup = records {database = {{id = "d", address = "d", port = 1}}}})
+    local text, is_secret = template.render('${services.database | where("url") | length}'
+      .. '${services.database | map("url", "none") | join}', own)
+    assert.are.equal("0none", text)
+    assert.is_false(is_secret)
+    text, is_secret = template.render('%{ for d in services.database | where("port", 1) }${d.url}'
+      .. "%{ endfor }", own)
+    assert.are.equal("postgresql://u:p%20w@d:1/d", text)
+    assert.is_true(is_secret)
+  end)
+
   it("with control characters in what was discovered are refused", function()
     local own = new(services, {lookup = records {ozone = {{id = "x", address = "10.0.0.3",
       port = 1, did = "did:plc:x\nEVIL=1"}}}})

@@ -6,6 +6,7 @@
 --- since they may quote it.
 local core = require "orrery.core"
 local errors = require "orrery.template.errors"
+local filters = require "orrery.filter"
 local secret = require "orrery.secret"
 local suggest = require "orrery.suggest"
 local values = require "orrery.template.values"
@@ -297,6 +298,21 @@ local function argument(run, value, at)
   return plain
 end
 
+local function are_services(value)
+  if type(value) ~= "table" or value[1] == nil then return false end
+  for _, item in ipairs(value) do if not values.view_of(item) then return false end end
+  return true
+end
+
+-- The first argument: a list of services stays one for the filters that can do with it.
+local function subject(run, filter, value, at)
+  if not (filters.takes_services(filter) and are_services(value)) then
+    return argument(run, value, at)
+  end
+  spend(run, #value, at)
+  return value
+end
+
 --- An error that the filter at `site` raised.
 function M.refused(run, site, problem)
   if run.secret then problem = "it refuses a value (not shown, since there are secrets in it)" end
@@ -337,7 +353,7 @@ function helpers.apply(run, site, filter, value)
     result = filter(value)
   else
     local place, timed = run.sites[site], run.foreign or is_large(value)
-    value = argument(run, value, place.pos)
+    value = subject(run, filter, value, place.pos)
     run.site = site
     if timed then result = call_timed(run, place, filter, value) else result = filter(value) end
   end
@@ -350,9 +366,10 @@ end
 function helpers.apply_many(run, site, filter, ...)
   local args, place, timed = table.pack(...), run.sites[site], run.foreign
   local result
+  args[1] = subject(run, filter, args[1], place.pos)
   for i = 1, args.n do
     timed = timed or is_large(args[i])
-    args[i] = argument(run, args[i], place.pos)
+    if i > 1 then args[i] = argument(run, args[i], place.pos) end
   end
   run.site = site
   if timed then result = call_timed(run, place, filter, table.unpack(args, 1, args.n))
