@@ -52,7 +52,8 @@ struct consul {
     struct consul_call *calls;                          /* all that are under way */
     char *datacenter, *token, *token_file;              /* owned; may be NULL */
     char *ca_file, *cert_file, *key_file, *server_name; /* owned; may be NULL */
-    bool stale;
+    bool stale;      /* reads: of any server */
+    bool consistent; /* reads: of a leader that has made sure that it still is */
 };
 
 /* ---- options ---- */

@@ -94,6 +94,8 @@ static void make_url(struct consul_call *call)
     }
     if (call->of.read && (c->stale || call->stale))
         buf_printf(&url, "%sstale", mark);
+    else if (call->of.read && c->consistent)
+        buf_printf(&url, "%sconsistent", mark);
     free(call->url);
     call->url = buf_take(&url);
 }
@@ -252,7 +254,8 @@ static void not_understood(struct consul_call *call, const struct consul_reply *
 /* Without a leader, one server's knowledge may do, unless that server has just begun. */
 static bool ask_last_known(struct consul_call *call)
 {
-    if (!call->of.last_known || call->stale || call->consul->stale || call->of.wait_ms)
+    const struct consul *c = call->consul;
+    if (!call->of.last_known || call->stale || c->stale || c->consistent || call->of.wait_ms)
         return false;
     call->stale = true;
     ask(call);

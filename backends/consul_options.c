@@ -13,17 +13,10 @@
 #define MAX_ADDRESSES 16
 #define MAX_TOKEN 4096
 
-const char *const consul_options[] = {"consulAddress",
-                                      "consulDatacenter",
-                                      "consulToken",
-                                      "consulTokenFile",
-                                      "consulEnableTLS",
-                                      "consulCaFile",
-                                      "consulCertFile",
-                                      "consulKeyFile",
-                                      "consulServerName",
-                                      "consulStale",
-                                      NULL};
+const char *const consul_options[] = {"consulAddress",   "consulDatacenter", "consulToken",
+                                      "consulTokenFile", "consulEnableTLS",  "consulCaFile",
+                                      "consulCertFile",  "consulKeyFile",    "consulServerName",
+                                      "consulStale",     "consulConsistent", NULL};
 
 /* ---- addresses ---- */
 
@@ -49,6 +42,8 @@ static bool is_host(const char *host)
             !(isalnum((unsigned char)host[i]) || strchr(".-_:[]%", host[i])))
             return false;
     const char *port = port_of(host);
+    if (strpbrk(host + len, "?# \t\r\n")) /* a path may be there, and what is asked follows it */
+        return false;
     return len > 0 && *host != ':' && (!port || is_port(port + 1)) &&
            (*host != '[' || strchr(host, ']')) && (*host == '[' || !port || !strchr(port + 1, ':'));
 }
@@ -177,9 +172,12 @@ int consul_read_options(struct consul *c, const json_t *options, struct err *err
 {
     bool tls = false;
     if (read_flag(options, "consulEnableTLS", &tls, err) < 0 ||
-        read_flag(options, "consulStale", &c->stale, err) < 0 || read_texts(c, options, err) < 0 ||
-        read_addresses(c, options, tls, err) < 0)
+        read_flag(options, "consulStale", &c->stale, err) < 0 ||
+        read_flag(options, "consulConsistent", &c->consistent, err) < 0 ||
+        read_texts(c, options, err) < 0 || read_addresses(c, options, tls, err) < 0)
         return -1;
+    if (c->stale && c->consistent)
+        return err_set(err, "invalid", "consulStale and consulConsistent: give one of the two");
     if (c->token && c->token_file)
         return err_set(err, "invalid", "consulToken and consulTokenFile: give one of the two");
     if (c->token && !is_token(c->token))

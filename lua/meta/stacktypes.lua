@@ -33,6 +33,7 @@ error("a meta file cannot be required")
 ---@field consulAddress? string|string[] consul: host:port or URL of an agent or server, or several (default 127.0.0.1:8500)
 ---@field consulCaFile? string consul: the authority that signed the servers' certificates
 ---@field consulCertFile? string consul: our certificate
+---@field consulConsistent? boolean consul: let the leader ask the others whether it still is, for each answer
 ---@field consulDatacenter? string consul: the datacenter (the agent's own)
 ---@field consulEnableTLS? boolean consul: HTTPS
 ---@field consulKeyFile? string consul: its key

@@ -373,6 +373,8 @@ M.discovery = node("object", "where instances are registered and looked up", {
     consulKeyFile = text("consul: its key"),
     consulServerName = text("consul: the name in the servers' certificate"),
     consulStale = flag("consul: let any server answer, not only the leader"),
+    consulConsistent = flag("consul: let the leader ask the others whether it still is, for each "
+      .. "answer"),
     etcdEndpoints = several("etcd: host:port or URL of each member", { "127.0.0.1:2379" }),
     etcdKeyPrefix = text("etcd: where the records are", { default = "/atproto/services",
       pattern = "^/", says = 'begin it with "/"' }),

@@ -177,6 +177,10 @@ describe("the consul backend's options", function()
     refused("consulDatacenter: must be", { consulDatacenter = "dc&stale" })
     refused("consulKeyFile: is missing", { consulCertFile = "x" })
     refused("consulCertFile: is missing", { consulKeyFile = "x" })
+    refused("consulAddress: .*must be host:port", { consulAddress = "http://127.0.0.1:1/x?y" })
+    refused("consulConsistent: must be true or false", { consulConsistent = 1 })
+    refused("consulStale and consulConsistent: give one of the two",
+      { consulStale = true, consulConsistent = true })
     refused("consulStale: must be true or false", { consulStale = "yes" })
   end)
 

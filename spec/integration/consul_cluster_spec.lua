@@ -106,6 +106,10 @@ describe("the consul backend and a cluster", function()
     end
     assert.equal(60e9, found.ChkType.DeregisterCriticalServiceAfter)
 
+    local stale <close> = server:open { consulStale = true }
+    local strict <close> = server:open { consulConsistent = true }
+    support.wait_until(function() return #(strict:lookup "web" or {}) == 1 end, 20)
+    local _, cursor = assert(stale:lookup "web")
     local watching = watch(backend, "web")
     support.wait_until(function() return watching.last() end, 20)
     server:kill(2)
@@ -113,6 +117,10 @@ describe("the consul backend and a cluster", function()
     support.wait_until(function() return not server:leader() end, 20)
     assert.same({ "web@edge" }, ids(backend:lookup "web"), "what one server knows")
     assert.same({ "web" }, backend:services())
+    assert.same({ "web@edge" }, ids(stale:lookup("web", cursor, 2)), "waits without a leader")
+    assert.equal("kept", stale:kv_get "spec/a".value)
+    fails("refused", "no leader.*connection refused", strict:lookup "web")
+    fails("refused", "no leader.*connection refused", strict:kv_get "spec/a")
     local _, message, code = backend:lookup "absent"
     assert.equal("io", code)
     assert.matches("no leader", message)
