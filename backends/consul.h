@@ -52,7 +52,7 @@ struct consul {
     struct consul_call *calls;                          /* all that are under way */
     char *datacenter, *token, *token_file;              /* owned; may be NULL */
     char *ca_file, *cert_file, *key_file, *server_name; /* owned; may be NULL */
-    bool stale;      /* reads: of any server */
+    bool stale;                                         /* reads: of any server */
     bool consistent; /* reads: of a leader that has made sure that it still is */
 };
 
@@ -175,8 +175,10 @@ bool consul_watch_is_over(struct consul_watch *watch, const struct consul_op *op
 /* Takes an answer into account that was not read. */
 void consul_watch_is_same(struct consul_watch *watch, const struct consul_op *op);
 
-/* After a waiting question failed: true if it should be asked again without waiting. */
-bool consul_watch_restart(struct consul_watch *watch);
+/* After a waiting question failed (`err`, or by its status): true if it should be asked again
+ * without waiting. */
+bool consul_watch_restart(struct consul_watch *watch, const struct consul_op *op,
+                          const struct err *err);
 
 /* How long to rest before the next question, so that a server that never lets us wait is not asked
  * all the time. */

@@ -96,7 +96,7 @@ static void key_found(void *data, const struct consul_reply *reply, const struct
     bool absent = reply && reply->status == 404 && reply->body_len == 0;
     bool failed = err || (reply->status != 200 && !absent);
     consul_turn_end(op);
-    if (failed && consul_watch_restart(op->more)) {
+    if (failed && consul_watch_restart(op->more, op, err)) {
         op->call = NULL;
         again(op);
         return;

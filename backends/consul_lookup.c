@@ -171,7 +171,7 @@ static void instances_found(void *data, const struct consul_reply *reply, const 
     struct lookup *l = op->more;
     consul_turn_end(op);
     bool failed = err || reply->status != 200;
-    if (failed && consul_watch_restart(&l->watch)) {
+    if (failed && consul_watch_restart(&l->watch, op, err)) {
         op->call = NULL;
         again(op);
         return;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "consul.h"
+#include "core/err.h"
 #include "core/mem.h"
 #include "io/io.h"
 
@@ -81,11 +82,14 @@ bool consul_watch_is_over(struct consul_watch *watch, const struct consul_op *op
     return news || consul_op_left_ms(op) == 0;
 }
 
-bool consul_watch_restart(struct consul_watch *watch)
+/* A frozen server that is the only one would only be waited for once more. */
+bool consul_watch_restart(struct consul_watch *watch, const struct consul_op *op,
+                          const struct err *err)
 {
     bool waited = watch->asked != 0;
+    bool frozen = err && strcmp(err->code, "timeout") == 0 && op->consul->address_count == 1;
     watch->index = watch->asked = 0;
-    return waited;
+    return waited && !frozen;
 }
 
 uint64_t consul_watch_pause_ms(const struct consul_watch *watch)

@@ -190,11 +190,21 @@ describe("the consul backend and a cluster", function()
     assert(other:register(RECORD, 60))
     support.wait_until(function() return #assert(backend:lookup "web") == 1 end, 20, "the record")
     local _, cursor = assert(backend:lookup "web")
+    local only <close> = server:open { consulAddress = { order[1] } }
+    local _, its_cursor = assert(only:lookup "web")
     server:freeze(follower)
     assert(other:deregister("web", "web@edge"))
     local began = time.monotonic()
+    local given_up
+    local alone = task.spawn(function()
+      local answer = table.pack(only:lookup("web", its_cursor, 4))
+      given_up = time.monotonic() - began
+      return answer
+    end)
     assert.same({}, (backend:lookup("web", cursor, 4))) -- 4 s, 5 s of patience, then elsewhere
     assert.is_true(time.monotonic() - began < 17)       -- and not 10 s more at the frozen one
+    fails("timeout", "no answer within", table.unpack(alone:join(), 1, 3))
+    assert.is_true(given_up < 17, "where there is no other, it says so")
     server:thaw(follower)
   end)
 

@@ -152,4 +152,22 @@ describe("discovery", function()
       assert.is_true(cpu() - used < (time.monotonic() - began) / 2, "nobody spins")
       if not next(made) then pending("there is no server: run .ci/peers.sh") end
     end)
+
+  it("knows within a minute that its only Consul is frozen, and sees what it missed", function()
+    if AWAY < 60 then return pending("it takes a minute: set ORRERY_OUTAGE=60") end
+    if not consul.program() then return pending(select(2, consul.program())) end
+    local server = consul.start()
+    finally(function() server:stop() end)
+    local found <close> = assert(discovery.open { backend = "consul",
+      consulAddress = server.addresses })
+    assert(found:register({ service = "web", id = "a", address = "127.0.0.1" }, 600))
+    local watch <close> = found:watch "web"
+    reach(watch, is_fresh "a", BACK, "the instance")
+    time.sleep(1) -- the next question is under way
+    server:freeze(1)
+    reach(watch, function(_, info) return info.stale end, 40, "the watch to know")
+    server:thaw(1)
+    assert(found:register({ service = "web", id = "b", address = "127.0.0.1" }, 600))
+    reach(watch, is_fresh "a b", BACK, "the last state")
+  end)
 end)

@@ -205,7 +205,7 @@ local function look(hub, part, cursor)
     pace(hub, asked_at, changed)
     return more
   end
-  if cursor and hub.relists < 1 then -- it may be refused for its age: list again
+  if cursor and hub.relists < 1 and code ~= "timeout" then -- refused for its age? Then list again
     hub.relists = hub.relists + 1
     return nil
   end
