@@ -199,10 +199,10 @@ function Backend:close() end
 --- ("127.0.0.1:8500"); it stays with the one that answered last. `consulDatacenter`; `consulToken`,
 --- or `consulTokenFile`, which is read each time; `consulEnableTLS`, `consulCaFile`,
 --- `consulCertFile`, `consulKeyFile`, `consulServerName`; `consulStale = true` lets any server
---- answer, even without a leader; `consulConsistent = true` takes no answer but of a leader that has
---- made sure that it still is: slower, and an error without a majority. A lock's ttl is from 10 s to a day there, and another gets a lock
---- that was not given back after two to three of them. That a record is registered does not mean
---- that it is visible already.
+--- answer, even without a leader; `consulConsistent = true` takes no answer but of a leader that
+--- has made sure that it still is: slower, and an error without a majority. A lock's ttl is from
+--- 10 s to a day there, and another gets a lock that was not given back after two to three of
+--- them. That a record is registered does not mean that it is visible already.
 ---
 --- A table of the keys of a stack's `discovery` (`{backend = "consul", fallback = {"file"}}`) opens
 --- all that it names as one: registering goes to each, looking to the first that answers; it also
