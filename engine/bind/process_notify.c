@@ -1,5 +1,5 @@
 /* process_notify.c -- orrery.process.notify_socket: what services say of themselves (sd_notify), as
- * values that a task waits for. */
+ * values that a task waits for; orrery.process.notify: what we say of ourselves. */
 #include <lauxlib.h>
 #include <stdlib.h>
 
@@ -119,6 +119,23 @@ static int l_close(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"next", l_next}, {"close", l_close}, {"__close", l_close}, {"__gc", l_close}, {NULL, NULL}};
+
+/* Tells whoever started this process, such as systemd, how it stands. */
+int l_process_notify(lua_State *L)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct err err = {0};
+    luaL_argcheck(L, len && len <= NOTIFY_BYTES, 1, "must have from 1 to 4096 bytes");
+    if (!path || !*path)
+        err_set(&err, "not_found", "nobody asks: NOTIFY_SOCKET is not set");
+    else if (notify_send(path, text, len, &err) == 0) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    return bind_fail(L, &err);
+}
 
 int l_process_notify_socket(lua_State *L)
 {

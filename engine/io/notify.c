@@ -198,3 +198,24 @@ void notify_close(struct notify *n)
     unlink(n->path);
     uv_close((uv_handle_t *)&n->poll, closed);
 }
+
+int notify_send(const char *path, const char *text, size_t len, struct err *err)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    size_t path_len = strlen(path);
+    if ((*path != '/' && *path != '@') || path_len < 2 || path_len >= sizeof to.sun_path)
+        return err_set(err, "invalid", "NOTIFY_SOCKET %s: is no path of a socket", path);
+    memcpy(to.sun_path, path, path_len);
+    if (*path == '@')
+        to.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_set(err, "io", "NOTIFY_SOCKET %s: %s", path, strerror(errno));
+    socklen_t to_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path_len);
+    ssize_t sent = sendto(fd, text, len, MSG_NOSIGNAL, (const struct sockaddr *)&to, to_len);
+    int failure = errno;
+    close(fd);
+    if (sent >= 0)
+        return 0;
+    return err_set(err, "io", "NOTIFY_SOCKET %s: %s", path, strerror(failure));
+}

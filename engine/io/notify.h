@@ -30,5 +30,9 @@ struct notify *notify_open(struct io *io, const char *path, const char *owner,
 /* Stops reading, or goes on; senders wait meanwhile. */
 void notify_hold(struct notify *n, int hold);
 
+/* Sends a message to the socket at `path` (abstract with an @ at its front), as sd_notify() does.
+ * -1 with `err` set if it cannot be sent now. */
+int notify_send(const char *path, const char *text, size_t len, struct err *err);
+
 /* Removes the socket; told() is not called any more. */
 void notify_close(struct notify *n);

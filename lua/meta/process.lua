@@ -180,6 +180,17 @@ function NotifySocket:next(timeout) end
 ---Removes the socket; who waits gets nil, "closed", "closed".
 function NotifySocket:close() end
 
+---Tells whoever started this program, such as systemd or an agent, how it stands: lines of the
+---sd_notify protocol to $NOTIFY_SOCKET. Never waits.
+---```lua
+---print(select(3, orrery.process.notify "READY=1\nSTATUS=serving")) --> not_found
+---```
+---@param text string 1 to 4096 bytes
+---@return boolean? sent
+---@return string? message
+---@return string? code not_found where nobody asks; invalid; io
+function process.notify(text) end
+
 ---Starts a program that is nobody's child and outlives us: a session of its own, our environment
 ---and working folder, output appended to `log` (dropped without one). Blocks until it is executed.
 ---@param program {argv: string[], log: string?}

@@ -5,6 +5,7 @@ local api = require "orrery.api"
 local context = require "orrery.context"
 local discovery = require "orrery.discovery"
 local events = require "orrery.events"
+local notify = require "orrery.notify"
 local live_files = require "orrery.live"
 local package_of = require "orrery.package"
 local plan_of = require "orrery.plan"
@@ -55,10 +56,10 @@ end
 local function end_leftovers(stack, progress)
   local prefix = stack.dirs.state .. "#"
   local found = process.leftovers(prefix)
-  if #found == 0 then return end
+  if #found == 0 then return 0 end
   progress(("ending what an earlier agent left: %d process%s")
     :format(#found, #found == 1 and "" or "es"))
-  process.end_leftovers(prefix, LEFTOVER_GRACE)
+  return process.end_leftovers(prefix, LEFTOVER_GRACE)
 end
 
 local function install_packages(stack, plan, progress)
@@ -252,6 +253,7 @@ local function live(agent, options)
   core.script.tidy() -- what starts now fills the holes that the loading of the stack has left
   local running = task.spawn(supervisor.run, agent.supervisor)
   supervisor.command(agent.supervisor, "up", options.services)
+  table.insert(agent.tasks, notify.follow(agent))
   local ok, err = running:join()
   if not ok then
     agent.failure = ("the supervisor failed, and all services were stopped: %s; this is a fault of "
@@ -274,6 +276,15 @@ local function run_locked(stack, plan, options, progress)
   return exit_code(agent)
 end
 
+--- Ends what an agent left that was killed together with its guard, or whose guard is still at it.
+-- Waits. How many processes there were | nil, message, "exists" if there is an agent.
+function M.sweep(stack, progress)
+  local lock <close>, message, code = file.lock(stack.dirs.state .. "/lock")
+  if lock then return end_leftovers(stack, progress) end
+  if code == "exists" then return nil, message, code end
+  return 0 -- there is no such folder, or it is not ours to look into
+end
+
 --- Runs the agent of `stack` until it is told to stop. Waits. Options: services (names; default
 -- all), on_event(event, agent), on_open(agent) once its API answers, on_signal(name, verb),
 -- progress(text), load() -> the stack as its file is now | nil, problems (for a reload; SIGHUP asks
@@ -287,7 +298,9 @@ function M.run(stack, options)
   local lock
   lock, err = take_lock(stack)
   if not lock then return 1, err end
+  local patience = notify.patience()
   local exit, message = run_locked(stack, plan, options, progress)
+  if patience then patience:cancel() end
   lock:close()
   return exit, message
 end

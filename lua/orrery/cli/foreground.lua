@@ -8,6 +8,8 @@ local ui = require "orrery.cli.ui"
 
 local M = {}
 
+local PATIENCE = 0.2 -- seconds that a terminal may hold up the agent, which writes to it itself
+
 --- Ends as agent.run() ended: with a message unless all is well.
 local function finish(code, message)
   if type(message) == "table" then message = require("orrery.stack").format(message) end
@@ -20,9 +22,15 @@ local function loader(ctx)
   return function() return session.checked(ctx) end
 end
 
---- The agent without a person: what `up -d` leaves running. Its stderr is agent.log.
+--- The agent without a person: what `up -d` leaves running, whose stderr is agent.log; or that of a
+-- service manager, whose journal gets the events.
 function M.agent(ctx, stack)
-  return finish(require("orrery.agent").run(stack, {services = ctx.args, load = loader(ctx)}))
+  ui.be_impatient(PATIENCE)
+  local options = {services = ctx.args, load = loader(ctx)}
+  if core.process.env("NOTIFY_SOCKET") then
+    options.on_event = function(event) ui.note("%s", present.event(event)) end
+  end
+  return finish(require("orrery.agent").run(stack, options))
 end
 
 --- Waits until everything is where it will stay, and says how it stands.
@@ -43,8 +51,6 @@ local SIGNAL_TEXT = {
   down = "stopping everything in reverse order (once more: kill at once)",
   kill = "killing what is left",
 }
-
-local PATIENCE = 0.2 -- seconds that a terminal may hold up the agent, which writes to it itself
 
 function M.up(ctx, stack)
   ui.be_impatient(PATIENCE)

@@ -14,7 +14,9 @@ M.variables = {
     .. "backends and templates are looked for before `/etc/orrery` and those built in" },
   { "XDG_STATE_HOME", "where users other than root keep the state of their stacks "
     .. "(`~/.local/state`)" },
+  { "XDG_CONFIG_HOME", "where they keep units of their own (`~/.config`)" },
   { "HOME", "the user's home" },
+  { "NOTIFY_SOCKET", "where `up --agent` says how it stands (sd_notify), as systemd sets it" },
   { "NO_COLOR", "if it is set, nothing is coloured" },
   { "TERM", "with `dumb` nothing is coloured either" },
 }
@@ -27,6 +29,8 @@ local FILES = {
   { "/etc/atproto/discovery", "the discovery records of root's stacks (backend `file`)" },
   { "~/.local/state/orrery/NAME", "all of these, of any other user" },
   { "/etc/orrery", "profiles, types, filters ... of this machine" },
+  { "/etc/systemd/system/orrery-NAME.service", "the unit of a stack (`orrery systemd install`)" },
+  { "/etc/orrery/NAME.env", "variables for its agent, as systemd's EnvironmentFile= has them" },
 }
 
 local function option_meaning(option)

@@ -30,6 +30,18 @@ local function take_down(ctx, stack, client)
   end
 end
 
+--- Without an agent there may still be what it left.
+local function sweep(ctx, stack)
+  local count, message = require("orrery.agent").sweep(stack,
+    function(text) ui.note("%s", text) end)
+  if not count and ctx.options.leftovers then count = 0 end
+  if not count then
+    session.fail(session.UNREACHABLE, "the agent of stack '%s' does not answer: it is starting or "
+      .. "ending (%s); try again in a moment", stack.name, message)
+  end
+  ui.out(count > 0 and "stack '%s' is down" or "stack '%s' is not running", stack.name)
+end
+
 return {
   name = "down",
   group = "run",
@@ -37,6 +49,7 @@ return {
   options = {
     {name = "timeout", short = "t", value = "SECONDS", type = "number", default = 300,
       summary = "stop waiting for it after this long"},
+    {name = "leftovers", summary = "end only what an agent left that was killed, no agent"},
   },
   exits = {"0    everything has stopped, or nothing was running", "2    wrong usage",
     "3    the stack is invalid", "4    the agent could not be reached",
@@ -44,11 +57,8 @@ return {
   example = "orrery -f simple-pds down",
   run = function(ctx)
     local stack = session.stack(ctx)
-    local client = session.try_client(stack)
-    if not client then
-      ui.out("stack '%s' is not running", stack.name)
-      return session.OK
-    end
+    local client = not ctx.options.leftovers and session.try_client(stack)
+    if not client then return sweep(ctx, stack) end
     take_down(ctx, stack, client)
     ui.out("stack '%s' is down", stack.name)
   end,

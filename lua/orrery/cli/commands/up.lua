@@ -42,7 +42,7 @@ return {
     {name = "timeout", short = "t", value = "SECONDS", type = "number", default = 1800,
       summary = "with -d: stop waiting after this long"},
     {name = "json", summary = "with -d: print the state as JSON"},
-    {name = "agent", hidden = true, summary = "be the agent that -d leaves running"},
+    {name = "agent", summary = "be the agent, or fail if there is one: for a service manager"},
   },
   details = "Without SERVICE everything is started; otherwise those named, with what they need. "
     .. "Ctrl-C stops everything in reverse order. If an agent already runs the stack, it is asked "
