@@ -14,7 +14,7 @@ int l_process_end_leftovers(lua_State *L);
 int l_process_signals(lua_State *L);       /* bind/process_signals.c */
 int l_process_notify_socket(lua_State *L); /* bind/process_notify.c */
 int l_process_notify(lua_State *L);
-int l_process_detach(lua_State *L);        /* bind/process_host.c, as all below */
+int l_process_detach(lua_State *L); /* bind/process_host.c, as all below */
 int l_process_env(lua_State *L);
 int l_process_environ(lua_State *L);
 int l_process_pid(lua_State *L);
