@@ -100,21 +100,37 @@ local function fillable_fields(node)
   return found
 end
 
---- Fills in the defaults of the fields that `value` lacks.
-function M.defaults(value, node)
+local function own_default(field) return M.copy(field.default) end
+
+local shared = {} -- field -> its default, with the defaults of what is in it
+
+local function shared_default(field)
+  if type(field.default) ~= "table" then return field.default end
+  if shared[field] == nil then
+    local value = own_default(field)
+    shared[field] = field.type == "object" and M.defaults(value, field) or value
+  end
+  return shared[field]
+end
+
+local function fill(value, node, default_of)
   for key, field in pairs(fillable_fields(node)) do
-    if value[key] == nil and not field.of_backend then value[key] = M.copy(field.default) end
-    if value[key] == nil then
+    if value[key] == nil and not field.of_backend then value[key] = default_of(field) end
+    if value[key] == nil or value[key] == shared[field] then
       goto continue
     elseif field.type == "object" then
-      M.defaults(value[key], field)
+      fill(value[key], field, default_of)
     elseif holds_objects(field) then
-      for _, item in pairs(value[key]) do M.defaults(item, field.of) end
+      for _, item in pairs(value[key]) do fill(item, field.of, shared_default) end
     end
     ::continue::
   end
   return value
 end
+
+--- Fills in the defaults of the fields that `value` lacks. What lies in a map, as the services do,
+-- gets tables that are shared by all that lack the same: copy such a one before it is changed.
+function M.defaults(value, node) return fill(value, node, own_default) end
 
 local function origin_of(layers, key)
   local below = {}

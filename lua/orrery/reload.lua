@@ -16,6 +16,7 @@ local M = {}
 function M.look(agent)
   local stack, problems = agent.load()
   if not stack then return nil, problems end
+  stack.origin = nil -- as the agent does
   local plan
   plan, problems = plan_of.build(stack)
   if not plan then return nil, problems end

@@ -23,6 +23,14 @@ local function add(ctx, problem)
   ctx.problems[#ctx.problems + 1] = problem
 end
 
+--- A copy of a map, with one more entry: what comes from the defaults is shared.
+local function with(map, key, value)
+  local result = {}
+  for name, item in pairs(map) do result[name] = item end
+  if key then result[key] = value end
+  return result
+end
+
 --- Whether a domain is one that only this machine or network knows.
 local function is_local(domain)
   return domain == "localhost" or LOCAL_ENDINGS[domain:match("%.(%a+)$") or ""] == true
@@ -165,10 +173,23 @@ local function fields_for(value, external)
   if not external then return value end
   local result = {}
   for key in pairs(EXTERNAL_FIELDS) do result[key] = value[key] end
-  for name, check in pairs(result.healthChecks or {}) do
-    if check.strategy ~= "http" or check.port then result.healthChecks[name] = nil end
+  result.healthChecks = {}
+  for name, check in pairs(value.healthChecks or {}) do
+    if check.strategy == "http" and not check.port then result.healthChecks[name] = check end
   end
   return result
+end
+
+--- What a type gives, read; and whether it is wrong. A type that is a table gives every service the
+-- same.
+local function read_type(ctx, file, value)
+  if file.fields then return file.fields end
+  local before = #ctx.problems
+  local fields = validate.read(schema.service, value, { file = file.from, problems = ctx.problems,
+    texts = ctx.texts })
+  if #ctx.problems > before then return fields or {}, true end
+  if value == file.value then file.fields = fields end
+  return fields
 end
 
 local function type_failed(ctx, name, service, problem)
@@ -191,11 +212,9 @@ local function from_type(ctx, name, service, merged)
     return type_failed(ctx, name, service,
       { file = file.from, message = "a type is a table, or a function that returns one" })
   end
-  local before = #ctx.problems
-  local fields = validate.read(schema.service, value, { file = file.from, problems = ctx.problems,
-    texts = ctx.texts })
-  if #ctx.problems > before then ctx.broken[name] = true end
-  return fields_for(fields or {}, service.external), file.from
+  local fields, wrong = read_type(ctx, file, value)
+  ctx.broken[name] = wrong or ctx.broken[name]
+  return fields_for(fields, service.external), file.from
 end
 
 --- One layer of everything that the types of the enabled services say.
@@ -206,8 +225,7 @@ local function types_layer(ctx, merged)
     if service.enable ~= false then
       service.type = type_name(ctx, name, service)
       local value, from = from_type(ctx, name, service, merged)
-      layer.value.services[name] = value or {}
-      layer.value.services[name].type = service.type
+      layer.value.services[name] = with(value or {}, "type", service.type)
       layer.deeper.services[name] = from
     end
   end
@@ -257,15 +275,29 @@ end
 
 --- A secret that its variable's declaration generates is kept as "<service>.<variable>".
 local function secret_settings(name, service)
+  if next(service.variables) == nil then return end
+  local settings = with(service.settings)
   for variable, declared in pairs(service.variables) do
-    local value = service.settings[variable]
+    local value = settings[variable]
     if value == nil and declared.generate then
       local spec = { generate = declared.generate, name = name .. "." .. variable }
-      if not secret.complaint(spec) then service.settings[variable] = secret.new(spec) end
+      if not secret.complaint(spec) then settings[variable] = secret.new(spec) end
     elseif declared.secret and (type(value) == "string" or math.type(value)) then
-      service.settings[variable] = secret.of(value)
+      settings[variable] = secret.of(value)
     end
   end
+  service.settings = settings
+end
+
+--- The rules of restarting with their policy; one table for all services that share the rules.
+local function restart_of(ctx, service)
+  local rules = service.restart
+  if rules.policy then return rules end
+  local policy = service.oneshot and "on-failure" or "always"
+  local made = ctx.restarts[rules] or {}
+  ctx.restarts[rules] = made
+  made[policy] = made[policy] or with(rules, "policy", policy)
+  return made[policy]
 end
 
 local LOOPBACK = "127.0.0.1"
@@ -278,7 +310,7 @@ local function service_facts(ctx, stack, name, service)
   service.bind = service.bind or node_address or LOOPBACK
   service.address = service.address or node_address or WILDCARD[service.bind] or service.bind
   service.dependencyTimeout = service.dependencyTimeout or stack.coordination.dependencyTimeout
-  service.restart.policy = service.restart.policy or (service.oneshot and "on-failure" or "always")
+  service.restart = restart_of(ctx, service)
   service.instances = instances_of(name, service, ctx.node)
   service.dirs = places.service_dirs(stack.dirs, name, service.type)
   local ready = ctx.edge_checks[name] ~= nil
@@ -317,10 +349,11 @@ end
 --- Adds them where the service has not the same check already.
 local function share_edge_checks(ctx, stack)
   for name, checks in pairs(ctx.edge_checks) do
-    local own = stack.services[name].healthChecks
+    local own = with(stack.services[name].healthChecks)
     for _, label in ipairs(suggest.names(checks)) do
       if not has_check(own, checks[label]) then own[label] = checks[label] end
     end
+    stack.services[name].healthChecks = own
   end
 end
 
@@ -367,7 +400,7 @@ function M.load(target, options)
   local place, problem = places.locate(target, options.dir)
   if not place then return nil, { problem } end
   local ctx = { place = place, problems = {}, texts = {}, types = {}, broken = {},
-    node = places.node(options.node) }
+    restarts = {}, node = places.node(options.node) }
   local stack = build(ctx, options)
   if #ctx.problems > 0 then return nil, ctx.problems end
   return stack

@@ -1,4 +1,4 @@
-require "support"
+local support = require "support"
 local merge = require "orrery.merge"
 local schema = require "orrery.schema"
 local secret = require "orrery.secret"
@@ -54,5 +54,39 @@ describe("merge", function()
       layers, validate.child)
     assert.same({ domain = "stack.lua", ["services.a.port"] = "stack.lua",
       ["services.a.bind"] = "types/a.lua", ["services.a.oneshot"] = "default" }, origin)
+  end)
+end)
+
+describe("what services have in common", function()
+  local dir, stack = nil, require "orrery.stack"
+  before_each(function() dir = support.tmp() end)
+
+  local function services(text)
+    local path = support.write(dir .. "/stack.lua", "return { services = {" .. text .. "} }")
+    return assert(stack.load(path)).services
+  end
+
+  it("is not changed by what one of them adds", function()
+    for _ = 1, 2 do
+      local found = services([[a = { exec = { "a" },
+        variables = { key = { secret = true, generate = "hex:8" } } },
+        b = { exec = { "b" } }, c = { exec = { "c" }, oneshot = true }]])
+      assert.is_true(secret.is(found.a.settings.key))
+      assert.same({}, found.b.settings)
+      assert.equal("always", found.b.restart.policy)
+      assert.equal("on-failure", found.c.restart.policy)
+    end
+  end)
+
+  it("is a type, of which an external one keeps less", function()
+    assert(require("orrery.core").file.mkdir(dir .. "/types", 448))
+    support.write(dir .. "/types/cache.lua", [[return { exec = { "cached" }, port = 7000,
+      healthCheck = { strategy = "tcp" } }]])
+    local found = services([[a = { type = "cache", external = true, url = "tcp://there:7000" },
+      b = { type = "cache" }, c = { type = "cache", port = 7001 }]])
+    assert.is_nil(found.a.exec)
+    assert.same({}, found.a.healthChecks)
+    assert.equal("tcp", found.b.healthChecks.ready.strategy)
+    assert.same({ 7000, 7001 }, { found.b.port, found.c.port })
   end)
 end)
