@@ -10,6 +10,7 @@
 #include "bind/walk.h"
 #include "core/err.h"
 #include "core/mem.h"
+#include "core/slab.h"
 #include "io/io.h"
 
 #include "bind/libs.h"
@@ -81,9 +82,15 @@ static void set_path(lua_State *L, const char *root)
     lua_pop(L, 1);
 }
 
+static void *lua_memory(void *slab, void *block, size_t old_size, size_t size)
+{
+    return slab_resize(slab, block, block ? old_size : 0, size); /* else it is the object's kind */
+}
+
 struct engine *engine_new(const char *root, struct guard *guard, struct err *err)
 {
-    lua_State *L = luaL_newstate();
+    struct slab *slab = slab_new();
+    lua_State *L = lua_newstate(lua_memory, slab);
     if (!L)
         abort();
     luaL_openlibs(L);
@@ -91,9 +98,11 @@ struct engine *engine_new(const char *root, struct guard *guard, struct err *err
     struct engine *e = engine_open(L, guard, err);
     if (!e) {
         lua_close(L);
+        slab_free(slab);
         return NULL;
     }
     e->owns_state = true;
+    e->slab = slab;
     e->root = xstrdup(root);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_pushvalue(L, -2);
@@ -198,6 +207,8 @@ void engine_close(struct engine *e)
     tasks_close(e);
     if (e->owns_state)
         lua_close(e->L); /* collects the handles that scripts left open, which need the loop */
+    if (e->slab)
+        slab_free(e->slab);
     io_close(e->io);
     free(e->io);
     free(e->program.error);

@@ -11,6 +11,7 @@
 struct err;
 struct guard;
 struct io;
+struct slab;
 
 /* The Lua function that the engine runs as its program. */
 struct engine_program {
@@ -23,6 +24,7 @@ struct engine {
     struct io *io; /* owned */
     lua_State *L;  /* the main thread; owned if `owns_state`, else the host's */
     bool owns_state;
+    struct slab *slab;             /* owned: the memory of a state that is ours; else NULL */
     struct tasks tasks;            /* embedded; touched only by bind/task.c */
     bool waits;                    /* the loop runs, and may be about to wait for events */
     struct engine_program program; /* embedded */

@@ -1,6 +1,7 @@
 /* main.c -- the program `orrery`: forks the guard, then runs the Lua command line. */
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -58,6 +59,7 @@ int main(int argc, char **argv)
     if (!hold_standard_descriptors())
         return 1; /* there is nowhere to say why */
     signal(SIGPIPE, SIG_IGN);
+    mallopt(M_ARENA_MAX, 1); /* threads only look up names and files: no heap of their own */
     char *root = find_root();
     if (!root) {
         fprintf(stderr, "orrery: its Lua files are missing: expected ../share/orrery/lua or ../lua "

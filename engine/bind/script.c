@@ -7,6 +7,7 @@
 
 #include "bind/bind.h"
 #include "bind/libs.h"
+#include "core/slab.h"
 #include "engine.h"
 
 #define HOOK_INSTRUCTIONS 1000
@@ -155,10 +156,14 @@ static int l_root(lua_State *L)
     return 1;
 }
 
-/* The allocator keeps what was freed, unless it lies at the very end. */
+/* The allocators keep what was freed. */
 static int l_tidy(lua_State *L)
 {
+    const struct engine *e = bind_engine(L);
     lua_gc(L, LUA_GCCOLLECT);
+    lua_gc(L, LUA_GCCOLLECT); /* what had a finalizer goes only now */
+    if (e->slab)
+        slab_trim(e->slab);
     malloc_trim(0);
     return 0;
 }
