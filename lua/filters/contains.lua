@@ -4,7 +4,11 @@ local values = require "orrery.template.values"
 
 return function(value, wanted)
   wanted = filter.value(wanted)
-  if type(value) == "string" then return value:find(filter.text(wanted, "x"), 1, true) ~= nil end
+  if type(value) == "string" then
+    local part = filter.text(wanted, "x")
+    filter.bound_search(value, part)
+    return value:find(part, 1, true) ~= nil
+  end
   if not filter.is_list(value) then
     filter.keys(value)
     return value[wanted] ~= nil

@@ -12,12 +12,14 @@ local function check(item, i)
 end
 
 return filter.of_services(function(value, field)
-  local rows, sorted = {}, {}
+  local rows, sorted, size = {}, {}, 0
   for i, item in ipairs(filter.list(value)) do
     local key = item
     if field ~= nil then key = filter.field(item, field, i) end
     rows[i] = {key = check(key, i), at = i, item = item}
+    size = size + (type(key) == "string" and #key or 0)
   end
+  filter.bound(size)
   table.sort(rows, function(a, b)
     if a.key == b.key then return a.at < b.at end
     return before(a.key, b.key)

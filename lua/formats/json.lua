@@ -6,10 +6,19 @@ local M = {}
 -- Filters whose result is a JSON value.
 M.written_by = {json = true, quote = true}
 
---- Whether a text may stand in a template as it is.
+-- Whether a text that stands outside of quotes could be several values, or a list or map: all that
+-- is in it belongs to numbers, true, false, null or the signs between values.
+local function is_structure(text)
+  return text:find("[,:%[%]{}]") and not text:find("[^%d%s,:%[%]{}.+Etrufalsen-]")
+end
+
+--- Whether a text may stand in a template as it is, bare or in quotes.
 function M.guard(text)
   if text:find('["\\%c\127]') then
     return nil, "has a quote, a '\\' or a control character in it; use | json, which quotes it"
+  end
+  if is_structure(text) then
+    return nil, "could be more than one value; use | json, without quotes around it"
   end
   return true
 end

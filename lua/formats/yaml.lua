@@ -6,10 +6,19 @@ local M = {}
 -- Filters whose result is a YAML value (a JSON one is, too).
 M.written_by = {yaml = true, json = true, quote = true}
 
+-- What YAML 1.1, and so libyaml, takes for line breaks, too; and the mark at the start of a stream.
+local BREAKS = {"\u{85}", "\u{2028}", "\u{2029}", "\u{FEFF}"}
+
+local function has_break(text)
+  for _, char in ipairs(BREAKS) do if text:find(char, 1, true) then return true end end
+  return false
+end
+
 --- Whether a text may stand in a template as it is, bare or in quotes.
 function M.guard(text)
   local breaks = text:find("[\"'\\%c\127{}%[%],]") or text:find(": ", 1, true)
     or text:find(":$") or text:find(" #", 1, true) or text:find("^[&*!|>%%@`?#-]")
+    or text:find("^%s") or text:find("%s$") or text:find("^%.%.%.") or has_break(text)
   if breaks then return nil, "would change what the YAML around it means; use | yaml" end
   return true
 end

@@ -53,10 +53,19 @@ end
 function M.copy(value) return M.mark({table.unpack(M.list(value))}) end
 
 local MAX_TEXT = 16 * 1024 * 1024
+local MAX_SEARCH = 4000000000 -- bytes of a text times those of what is searched for in it
+local MAX_PARTS = 2000000
 
 --- Refuses to make a text of so many bytes, before it is made.
 function M.bound(size)
   if size > MAX_TEXT then error("the result would be over 16 MiB", 0) end
+end
+
+--- Refuses to search a text for another one where that could take for ever: in the worst case each
+--- byte of the one is compared with each of the other.
+function M.bound_search(text, part)
+  if #text * #part <= MAX_SEARCH then return end
+  error("the texts are too long to search one in the other", 0)
 end
 
 --- A value to put into a list: null keeps its place there.
@@ -86,12 +95,14 @@ end
 --- The parts of a text between a separator that is taken literally.
 function M.cut(text, separator)
   local parts, from = {}, 1
-  while true do
+  M.bound_search(text, separator)
+  for i = 1, MAX_PARTS do
     local start, stop = text:find(separator, from, true)
-    parts[#parts + 1] = text:sub(from, (start or 0) - 1)
+    parts[i] = text:sub(from, (start or 0) - 1)
     if not start then return M.mark(parts) end
     from = stop + 1
   end
+  error("the text has more than two million parts", 0)
 end
 
 local function number_of(port)

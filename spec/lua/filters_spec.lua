@@ -177,6 +177,29 @@ describe("filters", function()
     end
   end)
 
+  it("take no longer than they may, whatever they are given", function()
+    local a, maps, long = ("a"):rep(3000000), {}, {}
+    for i = 1, 900 do
+      maps[i] = {}
+      for j = 1, 500 do maps[i][j] = 1 end
+      maps[i][500] = i
+    end
+    for i = 1, 1000 do long[i] = a end
+    for text, message in pairs {
+      ["${a | contains(b)}"] = "too long to search",
+      ['${a | replace(b, "")}'] = "too long to search",
+      ['${a | split("a") | length}'] = "more than two million parts",
+      ["${maps | unique | length}"] = "too large to compare",
+      ["${long | sort | length}"] = "over 16 MiB",
+    } do
+      local began = os.clock()
+      local _, err = template.render(text, {a = a, b = ("a"):rep(500000) .. "b",
+        maps = maps, long = long})
+      assert.matches(message, err and err.summary or "it was done", 1, true)
+      assert.is_true(os.clock() - began < 30, text)
+    end
+  end)
+
   it("of the user that fail name their file and line", function()
     local dir = support.tmp()
     assert(os.execute("mkdir " .. dir .. "/filters"))

@@ -19,6 +19,8 @@ local ATTACKS = {
   "$(touch EVIL)", "`touch EVIL`", "x; touch EVIL", "x && touch EVIL", "x | touch EVIL", "${EVIL}",
   "$EVIL", "x\ntouch EVIL\n", "'; touch EVIL; '", '"; touch EVIL; "', "\n\ttouch EVIL", "x\27[2J",
   "${service}", "${x}", "%{ for i in [1] }EVIL%{ endfor }", "$${x}", "%%{ if x }", "${~ x ~}",
+  "x\u{2028}EVIL:\u{2028}  1", "x\u{85}EVIL:\u{85} 1", "x\u{2029}EVIL:\u{2029}", "x\u{2028}- y",
+  "x\u{2028}---\u{2028}EVIL: 1", " EVIL", "EVIL ", "1, 2", "1], [2", "{}", "[1, null]", "1,2",
   "${\"EVIL\"}", "\255\254EVIL", "../../EVIL", "~/EVIL", "*", "?", "\u{202e}EVIL",
 }
 
@@ -97,6 +99,22 @@ describe("hostile records", function()
       end
     end)
   end
+
+  it("are one item of a list, or refused", function()
+    for text, name in pairs {['{"A": [${x}]}'] = "json", ['{"A": [[${x}]]}'] = "json",
+      ['{"A": ["${x}"]}'] = "json", ["A:\n  - ${x}\n"] = "yaml", ["A: [${x}]\n"] = "yaml",
+      ["A:\n- ${x}\n"] = "yaml", ["A = [${x}]\n"] = "toml", ["A = ['${x}']\n"] = "toml"} do
+      for _, attack in ipairs(attacks()) do
+        local result = template.render(text, {x = attack}, {format = name})
+        local value = result and assert(formats.get(name)).read(result)
+        if value then
+          assert.is_true(#value.A <= 1, attack)
+          value.A = nil
+          assert.are.same({}, value, attack)
+        end
+      end
+    end
+  end)
 
   for _, name in ipairs {"json", "yaml", "toml", "ini", "env", "env:sh", "env:systemd",
     "env:docker",

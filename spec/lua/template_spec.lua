@@ -259,6 +259,8 @@ describe("template: bounds", function()
     assert.matches("over 16 MiB", problem("%{ for a in l }${t}%{ endfor }", {l = list,
       t = long}).summary)
     assert.matches("over 1 MiB", problem(("x"):rep(1024 * 1024 + 1)).summary)
+    assert.matches("more than 20000 sequences", problem(("${t}"):rep(20001), {t = "x"}).summary)
+    same(("x"):rep(20000), ("${t}"):rep(20000), {t = "x"})
   end)
 end)
 

@@ -12,6 +12,7 @@ local runtime = require "orrery.template.runtime"
 local M = {}
 
 M.MAX_TEXT = 1024 * 1024
+local MAX_VALUES = 20000 -- ${} in it: Lua takes 32767 local variables
 local GROUP = 16 -- values in one concatenation: each takes two of a Lua function's 255 registers
 local ARITHMETIC = {["+"] = "add", ["-"] = "subtract", ["*"] = "multiply", ["/"] = "divide",
                     ["%"] = "modulo"}
@@ -220,6 +221,14 @@ local function add_group(ctx, group)
   add(ctx, "if z > %d then too_long(run, %d) end end", runtime.MAX_OUTPUT, group[1].pos)
 end
 
+local function count_value(ctx, p)
+  if p.k ~= "out" then return end
+  ctx.counter.values = ctx.counter.values + 1
+  if ctx.counter.values <= MAX_VALUES then return end
+  errors.raise(ctx.source, p.pos, ("more than %d sequences; use a loop, or several templates")
+    :format(MAX_VALUES))
+end
+
 local function in_group(p) return p.k == "text" or p.k == "out" end
 
 local function is_empty(p) return p.k == "text" and p.text == "" end
@@ -227,6 +236,7 @@ local function is_empty(p) return p.k == "text" and p.text == "" end
 function generate_block(ctx, parts)
   local group, most = {}, ctx.tracked and 1 or 2 * GROUP
   for _, p in ipairs(parts) do
+    count_value(ctx, p)
     if not in_group(p) or #group >= most then
       add_group(ctx, group)
       group = {}
@@ -304,7 +314,7 @@ local function load_chunk(ctx, parts)
 end
 
 local function new_context(source, tracked)
-  return {source = source, tracked = tracked, names = {}, counter = {n = 0, weight = 0},
+  return {source = source, tracked = tracked, names = {}, counter = {n = 0, weight = 0, values = 0},
           lines = {}, free = {}, seen = {}, sites = {}, writers = {}}
 end
 
