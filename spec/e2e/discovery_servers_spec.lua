@@ -155,7 +155,8 @@ end
 describe("a server that is away", function()
   it("is exit 4, with its address, the reason and what to do", function()
     local at = "127.0.0.1:" .. support.free_port()
-    local flags = { consul = "--consul-address", etcd = "--etcd-endpoints" }
+    local flags = { consul = "--consul-address", etcd = "--etcd-endpoints",
+      dns = "--dns-resolver" }
     for backend, flag in pairs(flags) do
       local place = { "--backend", backend, flag, at }
       local _, err = ok(joined(PDS, place), 4)

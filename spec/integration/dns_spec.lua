@@ -345,6 +345,24 @@ pds\@hand._pds._tcp TXT "id=pds@hand"
       assert(backend:deregister("pds", "pds@edge"))
     end)
 
+    -- BIND gives the whole set the new lifetime, Knot the new record the old one.
+    test("is shared by those who want other lifetimes", function()
+      local slow <close> = open { dnsKeyFile = keys.upd, dnsTtl = 7 }
+      assert(backend:register(record { service = "shared", id = "a" }, 600))
+      assert(slow:register(record { service = "shared", id = "b", port = 2 }, 600))
+      for _, one in ipairs { backend, slow } do
+        assert.same({ "a", "b" }, ids(one:lookup "shared"))
+        assert(one:renew("shared", "a"))
+        assert(one:renew("shared", "b"))
+      end
+      assert(backend:register(record { service = "shared", id = "b", port = 3 }, 600))
+      assert.same({ "a", "b" }, ids(slow:lookup "shared"))
+      assert(backend:deregister("shared", "b"))
+      assert(slow:deregister("shared", "a"))
+      assert.same({}, (backend:lookup "shared"))
+      assert.same({}, dnsd.dig(server, "+short PTR _shared._tcp.svc.test"))
+    end)
+
     test("renewing adds again what leads to the instance", function()
       assert(backend:register(record(), 60))
       assert.equal(0, (dnsd.nsupdate(server, "update delete _pds._tcp.svc.test\nsend\n"
