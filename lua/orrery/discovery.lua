@@ -141,15 +141,17 @@ end
 
 -- ---- registering: with every backend ----
 
---- Runs a verb on every backend. The first failure is the result, but it stops no other.
+--- Runs a verb on every backend. The first failure is the result, but it stops no other: behind it
+-- comes the set of those that did it, by their numbers.
 local function with_all(self, doing, verb, ...)
-  local result = { true }
-  for _, part in ipairs(self.parts) do
+  local result, done = { true }, {}
+  for i, part in ipairs(self.parts) do
     local handle = part.handle
     local ok, message, code = handle[verb](handle, ...)
+    done[i] = ok
     if not ok and result[1] then result = table.pack(failed(doing, part, message, code)) end
   end
-  return table.unpack(result, 1, 3)
+  return result[1], result[2], result[3], done
 end
 
 function class:register(record, ttl, options)

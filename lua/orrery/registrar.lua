@@ -57,10 +57,17 @@ function M.changed(registrar, i)
   elseif gone then push(registrar, { id = i.id }) end
 end
 
---- Takes charge of a record that is registered already: it is renewed from now on.
-function M.adopt(registrar, record)
-  for _, part in ipairs(registrar.parts) do
-    part.wanted[record.id], part.registered[record.id] = record, record
+--- Takes charge of a record that is registered already: it is renewed from now on. `where`: the set
+-- of the backends that have it, by their numbers; the others are tried again soon, and the failure
+-- with this code is told already.
+function M.adopt(registrar, record, where, code)
+  for i, part in ipairs(registrar.parts) do
+    part.wanted[record.id] = record
+    if where[i] then
+      part.registered[record.id] = record
+    else
+      part.due[record.id], part.failures, part.told[code or "failed"] = true, 1, true
+    end
   end
 end
 

@@ -176,6 +176,43 @@ describe("a server that is away", function()
   end)
 end)
 
+describe("a backend that is away while another is not", function()
+  it("gets what is held as soon as it is there", function()
+    local missing = servers.consul.missing()
+    if missing then return pending(missing) end
+    with(consul.start(), function(server)
+      local place = { "--backend", "consul", "--consul-address", addresses(server) }
+      local both = joined(place, { "--fallback", "file", "--file-path", support.tmp() .. "/d" })
+      server:kill(1)
+      local _, err = ok(joined(PDS, both), 4)
+      assert.truthy(err:find("registered pds@%S+ with discovery backend file\n.*Cannot register "
+        .. "with discovery backend consul at "), err)
+      local log = support.tmp() .. "/log"
+      local running = assert(core.process.spawn { env = support.env(), log = { path = log },
+        argv = joined({ support.binary() }, PDS, EDGE, { "--ttl", "10", "--hold" }, both) })
+      local fine, problem = pcall(function()
+        local list = support.wait_until(function()
+          local found_now = found(both)
+          return found_now and found_now[2] and found_now
+        end, LONG, "the fallback")
+        assert.equal("file", list[2].source)
+        server:run(1)
+        server:ready(1)
+        support.wait_until(function() return servers.consul.sees(server) == 1 end, LONG, "it")
+      end)
+      running:signal("TERM")
+      assert.same({ code = 0 }, running:wait(LONG))
+      assert(fine, problem)
+      support.wait_until(function() return not servers.consul.sees(server) end, LONG, "its end")
+      local said = support.read(log)
+      assert.truthy(said:find("registered pds@edge with discovery backend file until", 1, true))
+      local _, failures = said:gsub("Cannot register with discovery backend consul at ", "")
+      local _, ends = said:gsub("discovery backend consul works again", "")
+      assert.same({ 1, 1 }, { failures, ends }, said)
+    end)
+  end)
+end)
+
 -- ---- up ----
 
 local function stack_text(discovery)

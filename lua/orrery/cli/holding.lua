@@ -16,6 +16,15 @@ local NUMBERS = { HUP = 1, INT = 2, QUIT = 3, ILL = 4, TRAP = 5, ABRT = 6, BUS =
   KILL = 9, USR1 = 10, SEGV = 11, USR2 = 12, PIPE = 13, ALRM = 14, TERM = 15 }
 local CANNOT_RUN = 127 -- as a shell has it
 
+--- The names of the backends of a set that is by their numbers: "consul, file".
+function M.names(discovery, where)
+  local names = {}
+  for i, part in ipairs(discovery.parts) do
+    if where[i] then names[#names + 1] = part.name end
+  end
+  return table.concat(names, ", ")
+end
+
 --- Says when the backend fails and when it works again.
 local function tell(log)
   local queue = events.follow(log)
@@ -26,16 +35,20 @@ local function tell(log)
   end)
 end
 
---- Renews the record until `body()` returns, then takes it away. Returns what body() returned.
+--- Renews the record until `body(names)` returns, then takes it away. Returns what body() returned.
+-- It is enough that one backend of the chain has it, whose names body() is given: the others get it
+-- as soon as they can.
 local function while_registered(discovery, plan, record, ttl, body)
-  local ok, message, code = discovery:register(record, ttl)
-  if not ok then backend.fail(plan, message, code) end
+  local ok, message, code, where = discovery:register(record, ttl)
+  local names = M.names(discovery, where)
+  if not ok and names == "" then backend.fail(plan, message, code) end
   local log = events.new()
   local registrar = registrar_of.new({ discovery = discovery, node = record.node, ttl = ttl,
     log = log })
-  registrar_of.adopt(registrar, record)
+  registrar_of.adopt(registrar, record, where, code)
+  if not ok then ui.note("%s; it is tried again", message) end
   local telling, running = tell(log), task.spawn(registrar_of.run, registrar)
-  local result = table.pack(pcall(body))
+  local result = table.pack(pcall(body, names))
   registrar_of.close(registrar)
   if running:join(FAREWELL) == nil then running:cancel() end
   telling:cancel()
@@ -46,9 +59,8 @@ end
 --- Registers until a signal comes.
 function M.hold(discovery, plan, record, ttl)
   local signals <close> = process.signals { "INT", "TERM", "HUP", "QUIT" }
-  while_registered(discovery, plan, record, ttl, function()
-    ui.note("registered %s with discovery backend %s until this ends (Ctrl-C)", record.id,
-      plan.discovery.backend)
+  while_registered(discovery, plan, record, ttl, function(names)
+    ui.note("registered %s with discovery backend %s until this ends (Ctrl-C)", record.id, names)
     signals:next()
   end)
   return session.OK

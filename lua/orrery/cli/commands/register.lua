@@ -84,10 +84,13 @@ local function check_lasting(ctx, plan, command, problems)
 end
 
 local function register_once(discovery, plan, record, ttl)
-  local ok, message, code = discovery:register(record, ttl, { owner = false })
+  local ok, message, code, where = discovery:register(record, ttl, { owner = false })
+  local names = require("orrery.cli.holding").names(discovery, where)
+  if names ~= "" then
+    ui.note("registered %s with discovery backend %s%s", record.id, names,
+      ttl and (", for %d s"):format(ttl) or "")
+  end
   if not ok then backend.fail(plan, message, code) end
-  ui.note("registered %s with discovery backend %s%s", record.id, plan.discovery.backend,
-    ttl and (", for %d s"):format(ttl) or "")
   return session.OK
 end
 
@@ -110,8 +113,9 @@ return {
   },
   details = "With a command, or with --hold, the record is renewed until that ends, and then "
     .. "deregistered; if all of it is killed, the record goes when its ttl is over. The command "
-    .. "gets its own address as ATPROTO_SERVICE_* variables; signals are passed on to it, and its "
-    .. "exit code is ours.",
+    .. "gets its own address as ATPROTO_SERVICE_* variables, and our streams (but it does not read "
+    .. "a terminal); signals are passed on to it, and its exit code is ours. With --fallback one "
+    .. "backend that takes it is enough to begin.",
   exits = {"0    registered; of a command: its own", "2    wrong usage",
     "3    the stack is invalid", "4    the backend could not be reached",
     "127  the command could not be started"},
