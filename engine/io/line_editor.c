@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/types.h>
 #include <unistd.h>
 #include <wchar.h>
@@ -278,7 +279,7 @@ static int set_up(struct line_editor *ed, const char *name)
     libedit.el_wset(el, EL_HIST, libedit.history_w, ed->history);
     libedit.el_wset(el, EL_PROMPT_ESC, show_prompt, L'\1');
     libedit.el_wset(el, EL_GETCFN, take_key);
-    libedit.el_wset(el, EL_SETTY, L"-d", L"-isig", NULL); /* Ctrl-C is a key of ours */
+    libedit.el_wset(el, EL_SETTY, L"-d", L"-isig", L"-ixon", NULL); /* keys of ours */
     bind_keys(el);
     return 0;
 }
@@ -369,8 +370,9 @@ void line_editor_remember(struct line_editor *ed, const char *entry)
     free(wide);
 }
 
-void line_editor_begin(struct line_editor *ed, const char *prompt)
+bool line_editor_begin(struct line_editor *ed, const char *prompt)
 {
+    bool resting = !ed->active;
     wchar_t *wide = wide_of(prompt, false);
     bool changed = wcscmp(wide, ed->prompt) != 0;
     free(ed->prompt);
@@ -381,6 +383,7 @@ void line_editor_begin(struct line_editor *ed, const char *prompt)
     else if (changed)
         press(ed, KEY_REFRESH);
     leave(ed);
+    return resting;
 }
 
 static void paste(struct line_editor *ed)
@@ -481,11 +484,60 @@ void line_editor_end(struct line_editor *ed, const char *said)
     leave(ed);
 }
 
+struct place {
+    int row, column, columns;
+};
+
+static void walk(struct place *p, wchar_t c)
+{
+    int width = wcwidth(c) < 0 ? 2 : wcwidth(c); /* ^A */
+    if (c == L'\n' || p->column + width > p->columns) {
+        p->row++;
+        p->column = c == L'\n' ? 0 : width;
+        return;
+    }
+    p->column += width;
+}
+
+/* How many rows the cursor stands below the beginning of the prompt, in a window that breaks a long
+ * line anew when it is resized, as terminals do today. */
+static int rows_above(struct line_editor *ed, int columns)
+{
+    const LineInfoW *line = libedit.el_wline(ed->el);
+    struct place place = {.columns = columns};
+    bool shown = true;
+    for (const wchar_t *c = ed->prompt; *c; c++) {
+        if (*c == L'\1')
+            shown = !shown;
+        else if (shown)
+            walk(&place, *c);
+    }
+    for (const wchar_t *c = line->buffer; c < line->cursor; c++)
+        walk(&place, *c);
+    return place.column == columns ? place.row + 1 : place.row;
+}
+
+static void move_to_prompt(struct line_editor *ed)
+{
+    struct winsize size;
+    char text[32];
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+        return;
+    int rows = rows_above(ed, size.ws_col);
+    if (rows > size.ws_row)
+        rows = size.ws_row;
+    if (rows == 0)
+        return;
+    snprintf(text, sizeof text, "\x1b[%dA", rows);
+    put(text);
+}
+
 void line_editor_resized(struct line_editor *ed)
 {
     if (!ed->active)
         return;
     enter(ed);
+    move_to_prompt(ed);
     libedit.el_resize(ed->el);
     put("\r\x1b[J");
     libedit.el_wset(ed->el, EL_REFRESH);

@@ -21,9 +21,10 @@ void line_editor_free(struct line_editor *ed);
 /* Adds what the up-arrow finds first. */
 void line_editor_remember(struct line_editor *ed, const char *entry);
 
-/* Draws the prompt and an empty line, unless a line is being edited: that goes on. What lies
- * between two \1 in the prompt takes no room (colours); it may not stand at its end. */
-void line_editor_begin(struct line_editor *ed, const char *prompt);
+/* Draws the prompt and an empty line, and returns true, unless a line is being edited: that goes
+ * on. What lies between two \1 in the prompt takes no room (colours); it may not stand at its end.
+ */
+bool line_editor_begin(struct line_editor *ed, const char *prompt);
 
 /* Takes whole keys until there is an event or no key is left; with `force` half a key too. After
  * LINE_ENTERED, LINE_INTERRUPT and LINE_EOF the line is over: line_editor_end() it. */

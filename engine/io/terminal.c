@@ -107,6 +107,26 @@ static void read_input(struct terminal *t)
         t->over = true; /* a terminal that was hung up gives EIO */
 }
 
+/* What was ready may be gone: a terminal drops its input when its mode changes. */
+static bool may_read(void)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&input, 1, 0) > 0;
+}
+
+/* What was typed before the terminal became raw. It had taken Ctrl-D for the end of the input,
+ * which reads as a NUL now. */
+static void read_typed_ahead(struct terminal *t)
+{
+    size_t before = t->keys.bytes.len;
+    if (!may_read())
+        return;
+    read_input(t);
+    for (size_t i = before; i < t->keys.bytes.len; i++)
+        if (t->keys.bytes.data[i] == '\0')
+            t->keys.bytes.data[i] = '\x04';
+}
+
 static void answer(struct terminal *t, const struct terminal_event *event)
 {
     poller_forget(t->io, &t->input);
@@ -120,13 +140,6 @@ static void half_key_rests(uv_timer_t *timer)
     struct terminal_event event;
     if (take(t, true, &event))
         answer(t, &event);
-}
-
-/* What was ready may be gone: a terminal drops its input when its mode changes. */
-static bool may_read(void)
-{
-    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-    return poll(&input, 1, 0) > 0;
 }
 
 static void input_ready(struct poller_socket *s, unsigned events)
@@ -145,8 +158,8 @@ static void input_ready(struct poller_socket *s, unsigned events)
 
 bool terminal_next(struct terminal *t, const char *prompt, struct terminal_event *ret_event)
 {
-    if (t->editor)
-        line_editor_begin(t->editor, prompt);
+    if (t->editor && line_editor_begin(t->editor, prompt))
+        read_typed_ahead(t);
     if (take(t, false, ret_event)) {
         poller_forget(t->io, &t->input);
         return true;

@@ -133,6 +133,50 @@ describe("orrery repl at a terminal", function()
     end)
   end)
 
+  it("takes Ctrl-S as a key, which would hold up the terminal", function()
+    at_terminal({}, function(screen)
+      screen:press "C-s"
+      screen:line "6 * 7"
+      screen:wait "\n42\n"
+      screen:press "C-d"
+      ends(screen, 0)
+    end)
+  end)
+
+  it("takes what is typed while a line runs, Ctrl-D too", function()
+    at_terminal({}, function(screen)
+      screen:line "print 'begun' orrery.time.sleep(1)"
+      screen:wait "\nbegun"
+      screen:line "2 * 4"
+      screen:wait "\n8\n"
+      screen:line "print 'again' orrery.time.sleep(1) return 'slept'"
+      screen:wait "\nagain"
+      screen:press "C-d"
+      screen:wait '"slept"'
+      ends(screen, 0)
+    end)
+  end)
+
+  it("draws a long line anew in a narrower window, and leaves nothing of the old one", function()
+    at_terminal({}, function(screen)
+      screen:line "'kept'"
+      screen:wait '\n"kept"\n'
+      screen:type("'" .. ("x"):rep(85))
+      screen:wait(("x"):rep(85))
+      for _, columns in ipairs { 60, 35, 80, 50 } do
+        screen:resize(columns, 40)
+        screen:type "y"
+        local text = screen:wait(("x"):rep(85) .. "y") -- a broken line is read as one
+        assert.equal(1, select(2, text:gsub("orrery> 'x", "")), text)
+        assert.truthy(text:find('"kept"\norrery> \'x', 1, true), text)
+        screen:press "BSpace"
+        screen:wait(function(now) return not now:find "y$" end)
+      end
+      screen:press("C-c", "C-d")
+      ends(screen, 0)
+    end)
+  end)
+
   it("has the command line as dot commands", function()
     at_terminal({}, function(screen)
       screen:line ".plan"
