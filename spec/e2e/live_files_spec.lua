@@ -325,3 +325,63 @@ describe("a file of a running service", function()
     end)
   end)
 end)
+
+describe("orrery render --watch of a stack", function()
+  it("shows or writes its files at every change, with or without an agent", function()
+    local config = "['r.txt'] = { template = '%{ for r in services.relay ~}${r.port} %{ endfor }"
+      .. "%{ for w in services.web ~}${w.status}%{ endfor }', reload = 'none' }"
+    local dir = agents.stack(web("web") .. front(config,
+      "dependencies = { { name = 'relay', discover = true }, 'web' }"))
+    local function watch(name, ...)
+      return assert(core.process.spawn { argv = { support.binary(), "-f", dir, "render", "front",
+        "--watch", ... }, cwd = dir, env = support.env(), log = { path = dir .. "/" .. name } })
+    end
+    local shows, writes = watch "shown", watch("written", "--out", dir .. "/out")
+    local function reach(text)
+      support.wait_until(function()
+        local path = dir .. "/out/front/r.txt"
+        return support.exists(path) and support.read(path) == text
+          and support.read(dir .. "/shown"):find(text, 1, true)
+      end, 20, text)
+    end
+    reach "unknown"
+    register({ dir = dir }, "a@n", "b@n")
+    reach "4001 4002 unknown"
+    forget { dir = dir }
+    reach "unknown"
+    assert.truthy(support.read(dir .. "/written"):find(dir .. "/out/front/r.txt", 1, true))
+    for _, process in ipairs { shows, writes } do
+      process:signal("TERM")
+      assert(process:wait(10))
+    end
+  end)
+
+  it("follows the agent that runs the stack", function()
+    agents.with(web("web") .. front("['w.txt'] = { " .. STATUS .. "reload = 'none' }",
+      "dependencies = { 'web' }"), function(agent)
+      agent:reach(front_runs, "front to run")
+      local watching = assert(core.process.spawn { argv = { support.binary(), "-f", agent.dir,
+        "render", "w.txt", "--watch" }, cwd = agent.dir, env = support.env(),
+        log = { path = agent.dir .. "/shown" } })
+      local function hear(text)
+        support.wait_until(function()
+          return support.exists(agent.dir .. "/shown") and agent:text("shown"):find(text, 1, true)
+        end, 20, text)
+      end
+      hear " passing"
+      remove(agent, "web.up")
+      hear " failing"
+      watching:signal("TERM")
+      assert(watching:wait(10))
+    end)
+  end)
+
+  it("does not go with what is done once", function()
+    local dir = agents.stack(front "['a.txt'] = { template = 'a' }")
+    for _, option in ipairs { "--diff", "--check", "--json" } do
+      local code, _, err = support.orrery { "-f", dir, "render", "--watch", option }
+      assert.equal(2, code)
+      assert.truthy(err:find("--watch does not go with", 1, true), err)
+    end
+  end)
+end)

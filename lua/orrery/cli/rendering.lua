@@ -11,10 +11,19 @@ local DIFF_TIMEOUT = 10
 
 local function base(path) return path:match("[^/]*$") end
 
+--- Notes what the files ask for, where somebody wants to know.
+local function note_uses(seen, files, uses)
+  if not seen.uses then return end
+  local sets = { uses }
+  for _, file in ipairs(files or {}) do sets[#sets + 1] = file.uses end
+  for _, set in ipairs(sets) do for name in pairs(set) do seen.uses[name] = true end end
+end
+
 --- Rendered files of one instance, or the end of the command with every problem.
 local function render(stack, seen, i, secrets)
   local context = view.context(stack, seen, i, secrets)
-  local files, problems = require("orrery.render").files(stack, i.service.name, context)
+  local files, problems, uses = require("orrery.render").files(stack, i.service.name, context)
+  note_uses(seen, files, uses)
   if files then return files end
   local pending = require("orrery.render").is_pending(problems)
   if pending and seen.discovery.fail then seen.discovery.fail() end
@@ -50,13 +59,18 @@ function M.collect(stack, seen, wanted, secrets)
   return found
 end
 
---- Prints them.
-function M.show(found)
+--- The texts, each with its name above it where there are several.
+function M.text_of(found)
+  local parts = {}
   for i, item in ipairs(found) do
-    if #found > 1 then ui.out("%s# %s: %s", i > 1 and "\n" or "", item.service, item.file.path) end
-    ui.write((item.file.text:gsub("\n*$", "\n")))
+    local head = ("%s# %s: %s\n"):format(i > 1 and "\n" or "", item.service, item.file.path)
+    parts[i] = (#found > 1 and head or "") .. item.file.text:gsub("\n*$", "\n")
   end
+  return table.concat(parts)
 end
+
+--- Prints them.
+function M.show(found) ui.write(M.text_of(found)) end
 
 function M.show_json(found)
   local list = {}
@@ -67,20 +81,26 @@ function M.show_json(found)
   ui.json(ui.list(list))
 end
 
---- Writes them below `folder`, one folder a service, and lists them.
-function M.write_out(found, folder, as_json)
+--- Writes one below `folder`: its path, and whether it has changed.
+local function write_one(item, folder)
+  local path = ("%s/%s/%s"):format(folder, item.service, base(item.file.path))
+  if core.file.read(path) == item.file.text then return path, false end
+  local ok, message = core.file.mkdir(folder .. "/" .. item.service)
+  if ok then ok, message = core.file.write(path, item.file.text, { mode = 416 }) end
+  if not ok then session.fail(session.UNHEALTHY, "%s", message) end
+  return path, true
+end
+
+--- Writes them below `folder`, one folder a service, and lists them. options: json, only_changed
+--- (lists only those).
+function M.write_out(found, folder, options)
   local rows = {}
   for i, item in ipairs(found) do
-    local path = ("%s/%s/%s"):format(folder, item.service, base(item.file.path))
-    local ok, message = core.file.mkdir(folder .. "/" .. item.service)
-    if ok and core.file.read(path) ~= item.file.text then
-      ok, message = core.file.write(path, item.file.text, { mode = 416 })
-    end
-    if not ok then session.fail(session.UNHEALTHY, "%s", message) end
+    local path, is_changed = write_one(item, folder)
     rows[i] = { service = item.service, path = path }
-    if not as_json then ui.out("%s", path) end
+    if not options.json and (is_changed or not options.only_changed) then ui.out("%s", path) end
   end
-  if as_json then ui.json(ui.list(rows)) end
+  if options.json then ui.json(ui.list(rows)) end
 end
 
 --- The lines in which a file differs from what is on the disk; not of a file with secrets, for an

@@ -73,7 +73,17 @@ local function lazy_discovery(ctx)
   return lazy
 end
 
+local function watch_stack(ctx)
+  local options = ctx.options
+  if options.diff or options.check or options.json then
+    args.misuse("--watch does not go with --diff, --check or --json")
+  end
+  local stack = stack_with(ctx)
+  return require("orrery.cli.watching").run(ctx, stack, ctx.args[1], options.out)
+end
+
 local function render_stack(ctx)
+  if ctx.options.watch then return watch_stack(ctx) end
   local stack, options = stack_with(ctx), ctx.options
   local seen = view.of(stack)
   seen.discovery = lazy_discovery(ctx)
@@ -82,7 +92,7 @@ local function render_stack(ctx)
     return rendering.compare(real, options)
   end
   local found = rendering.collect(stack, seen, ctx.args[1], view.hidden_secrets())
-  if options.out then return rendering.write_out(found, options.out, options.json) end
+  if options.out then return rendering.write_out(found, options.out, options) end
   if options.json then return rendering.show_json(found) end
   return rendering.show(found)
 end
@@ -92,7 +102,6 @@ local ALONE = "A template alone"
 -- The options that a stack's files have no use for, and what they have in its place.
 local ALONE_ONLY = {
   { "var-file", "a service has `settings`" },
-  { "watch", "the agent (`orrery up`) renders a stack's files again by itself" },
 }
 for _, pair in ipairs { { "reload" }, { "check-command", "check" }, { "format" }, { "wait" },
   { "min-instances", "minInstances" }, { "max-drop", "maxDrop" }, { "backups" }, { "mode" },
@@ -118,10 +127,9 @@ return {
     {name = "diff", summary = "show how they differ from what is on the disk"},
     {name = "check", summary = "only say which differ"},
     {name = "json", summary = "print JSON"},
+    {name = "watch", short = "w", summary = "render again at every change in discovery"},
     {name = "var-file", value = "FILE", section = ALONE,
       summary = "variables, in JSON, YAML, TOML, env or ini"},
-    {name = "watch", short = "w", section = ALONE,
-      summary = "render again at every change in discovery"},
     {name = "reload", value = "COMMAND", section = ALONE, summary = "run it after each change"},
     {name = "check-command", value = "COMMAND", section = ALONE,
       summary = "must accept the new file, ${file} in it, before it replaces the old one"},
