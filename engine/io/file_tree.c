@@ -61,9 +61,12 @@ int file_mkdir(const char *path, const struct file_options *options, struct err 
     size_t len = strlen(copy);
     while (len > 1 && copy[len - 1] == '/')
         copy[--len] = '\0';
-    int result = is_folder(copy) ? 0 : make_parents(copy, err);
-    if (result == 0)
-        result = make_one(copy, options, err);
+    int result = 0;
+    if (!is_folder(copy)) {
+        result = make_parents(copy, err);
+        if (result == 0)
+            result = make_one(copy, options, err);
+    }
     free(copy);
     return result;
 }

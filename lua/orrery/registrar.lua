@@ -35,7 +35,8 @@ end
 --- Makes a registrar over an open discovery. Options: discovery, node, ttl (seconds), log (events),
 -- checks_on (false: what runs is registered).
 function M.new(options)
-  local registrar = { node = options.node, checks_on = options.checks_on ~= false, parts = {} }
+  local registrar = { node = options.node, checks_on = options.checks_on ~= false, parts = {},
+    wanted = {} }
   for i, part in ipairs(options.discovery.parts) do
     registrar.parts[i] = new_part(part, options)
   end
@@ -53,8 +54,13 @@ function M.changed(registrar, i)
   local gone = not running or i.health == "failing"
   local service = i.service
   if service.external or service.embedded or service.oneshot then return end
-  if up then push(registrar, { id = i.id, record = record_of(registrar.node, i) })
-  elseif gone then push(registrar, { id = i.id }) end
+  if up then
+    registrar.wanted[i.id] = true
+    push(registrar, { id = i.id, record = record_of(registrar.node, i) })
+  elseif gone and registrar.wanted[i.id] then
+    registrar.wanted[i.id] = nil
+    push(registrar, { id = i.id })
+  end
 end
 
 --- Takes charge of a record that is registered already: it is renewed from now on. `where`: the set

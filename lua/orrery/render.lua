@@ -219,6 +219,7 @@ end
 function M.files(stack, name, context, only)
   local r, unknown = new(stack, name, context)
   if not r then return nil, unknown end
+  if not next(r.service.config or {}) then return {} end
   check_variables(r)
   local list, uses = {}, {}
   for key, config in pairs(r.service.config or {}) do

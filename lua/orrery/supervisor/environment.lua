@@ -98,6 +98,7 @@ local function chosen_first(names, name, records)
 end
 
 local function add_dependencies(env, service, context)
+  if not next(service.dependencies) then return true end
   local own = {}
   for key, value in pairs(context) do own[key] = value end
   own.service = service.name

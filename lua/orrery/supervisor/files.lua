@@ -21,6 +21,7 @@ end
 
 --- Why a file is not as it should be, for `status` and `why`; nil if all are.
 local function waiting_for(i)
+  if not next(i.files) then return i.file_problem end
   local paths = {}
   for path in pairs(i.files) do paths[#paths + 1] = path end
   table.sort(paths)

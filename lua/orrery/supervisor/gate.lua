@@ -94,6 +94,7 @@ end
 -- many seconds of waiting, or of running, make the next budget over), met (names).
 function M.look(i, view)
   local gate = { open = true, waits = {}, met = {} }
+  if not next(i.service.dependencies) then return gate end
   for name, dependency in pairs(i.service.dependencies) do
     local ok, why, is_planned = M.met(view, name, dependency)
     local budget = dependency.timeout or i.budget

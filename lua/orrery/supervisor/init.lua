@@ -20,6 +20,8 @@ local writer = require "orrery.supervisor.writer"
 
 local M = {}
 
+local NONE = {}
+
 --- Makes a supervisor. `options`: stack, plan (plan.build), driver, log (events),
 -- on_change(instance) called when a state or health changed, on_files(instance) when its files
 -- were written (neither may wait). `sup.discovery`, where discovered groups are looked up, may be
@@ -29,19 +31,18 @@ function M.new(options)
     stack = options.stack, plan = options.plan, driver = options.driver, log = options.log,
     on_change = options.on_change, on_files = options.on_files, queue = core.task.queue(),
     checks_on = options.stack.coordination.enableHealthChecks ~= false,
-    instances = {}, by_service = {}, by_id = {}, groups = {}, touched = {}, ending = false,
-    ended = false,
+    instances = {}, by_service = {}, by_id = {}, groups = {}, touched = {}, leaving = {},
+    ending = false, ended = false,
   }
+  function sup.of(name) return sup.by_service[name] or NONE end
   instances_of.build(sup)
   instances_of.index(sup)
   return sup
 end
 
-local NONE = {}
-
 --- What gate.lua looks at.
 local function view_of(sup, i, now)
-  return { of = function(name) return sup.by_service[name] or NONE end, groups = sup.groups,
+  return { of = sup.of, groups = sup.groups,
     dropped = sup.dropped[i.service.name] or NONE, checks_on = sup.checks_on,
     waited = now - (i.waiting_since or now), ran = now - (i.started_at or now) }
 end

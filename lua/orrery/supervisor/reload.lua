@@ -45,7 +45,8 @@ function M.succeed(i)
   i.successor = nil
 end
 
-local function leave(i)
+local function leave(sup, i)
+  sup.leaving[i] = true
   i.leaving, i.desired = true, "down"
   i.order = i.order - LAST
 end
@@ -85,6 +86,7 @@ local function take_over(sup, i, fresh, action, teller)
   for _, known in pairs(i.files) do known.bad = nil end
   fresh.stack = sup.stack
   if i.leaving then
+    sup.leaving[i] = nil
     i.leaving, i.desired = nil, "up"
     return restart(i, fresh)
   end
@@ -111,7 +113,7 @@ local function take_service(sup, change, name, teller)
     end
   end
   for _, i in ipairs(sup.by_service[name]) do
-    if not known[i.id] and not i.leaving then leave(i) end
+    if not known[i.id] and not i.leaving then leave(sup, i) end
   end
   table.sort(sup.by_service[name], function(a, b) return a.copy < b.copy end)
 end
@@ -150,7 +152,7 @@ function M.apply(sup, change, teller)
   instances_of.index(sup)
   keep_edges(sup, old, diff.removed)
   for _, name in ipairs(diff.removed) do
-    for _, i in ipairs(sup.by_service[name]) do if not i.leaving then leave(i) end end
+    for _, i in ipairs(sup.by_service[name]) do if not i.leaving then leave(sup, i) end end
   end
   for _, name in ipairs(change.plan.order) do take_service(sup, change, name, teller) end
   for _, i in ipairs(sup.instances) do
@@ -177,14 +179,16 @@ end
 
 --- Forgets the leaving instances that have stopped.
 function M.sweep(sup)
+  if not next(sup.leaving) then return end
   local gone = {}
-  for _, i in ipairs(sup.instances) do
-    if i.leaving and i.state == "stopped" then gone[#gone + 1] = i end
+  for i in pairs(sup.leaving) do
+    if i.state == "stopped" then gone[#gone + 1] = i end
   end
+  table.sort(gone, function(a, b) return a.id < b.id end)
   for _, i in ipairs(gone) do
     local name = i.service.name
     sup.instances = without(sup.instances, i)
-    sup.by_id[i.id] = nil
+    sup.by_id[i.id], sup.leaving[i] = nil, nil
     sup.by_service[name] = without(sup.by_service[name], i)
     if #sup.by_service[name] == 0 and not sup.stack.services[name] then
       sup.by_service[name] = nil
