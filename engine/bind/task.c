@@ -16,6 +16,7 @@
 
 #define HOOK_INSTRUCTIONS 10000
 #define RUNAWAY_NS 1000000000ull /* CPU time a task may use without waiting */
+#define TURN_NS 2000000ull       /* CPU time for ready tasks before the loop is looked at again */
 
 /* A task as Lua sees it. Its user value is the packed results once the task has ended. */
 struct task_handle {
@@ -289,10 +290,20 @@ static void run(struct task *t)
     task_free(t);
 }
 
+/* Puts those that were ready before, up to `tail`, in front of those that are ready since. */
+static void put_back(struct tasks *tasks, struct task *first, struct task **tail)
+{
+    *tail = tasks->ready;
+    if (!tasks->ready)
+        tasks->ready_tail = tail;
+    tasks->ready = first;
+}
+
 bool tasks_run_ready(struct engine *e)
 {
     struct tasks *tasks = &e->tasks;
-    struct task *t = tasks->ready;
+    struct task *t = tasks->ready, **tail = tasks->ready_tail;
+    uint64_t began = 0;
     tasks->ready = NULL;
     tasks->ready_tail = &tasks->ready;
     while (t) {
@@ -300,6 +311,11 @@ bool tasks_run_ready(struct engine *e)
         t->queued = false;
         run(t);
         t = next;
+        began = began ? began : tasks->resumed_cpu_ns;
+        if (t && tasks->resumed_cpu_ns - began > TURN_NS) {
+            put_back(tasks, t, tail);
+            break;
+        }
     }
     return tasks->ready != NULL;
 }

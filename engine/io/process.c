@@ -36,7 +36,7 @@ struct process {
     const struct process_calls *calls; /* borrowed; NULL once abandoned */
     void *data;
     struct process_order order; /* embedded; empty once it has started */
-    int fds[3];                 /* owned while queued */
+    int fds[3];                 /* owned while queued; -1: /dev/null */
 };
 
 /* A request that the socket could not take yet. */
@@ -56,6 +56,7 @@ struct processes {
     struct io *io;       /* borrowed */
     struct guard *guard; /* borrowed if main() forked it, else owned */
     bool owned, lost, closed;
+    int null;   /* owned: /dev/null */
     uv_poll_t poll;
     int events; /* what it polls for */
     struct process *all, **tail;
@@ -244,9 +245,11 @@ static int send_start(struct processes *ps, struct process *p)
 {
     struct guard_request body = {
         .verb = GUARD_SPAWN, .id = p->id, .signal = p->order.signal, .uid = p->order.uid};
-    int fds[4] = {make_file(&p->order.spec), p->fds[0], p->fds[1], p->fds[2]};
+    int fds[4] = {make_file(&p->order.spec)};
     if (fds[0] < 0)
         return errno;
+    for (int i = 0; i < 3; i++)
+        fds[i + 1] = p->fds[i] < 0 ? ps->null : p->fds[i];
     int failure = send_message(ps, &body, fds, 4);
     close(fds[0]);
     return failure;
@@ -385,12 +388,20 @@ static struct processes *open_processes(struct io *io, struct err *err)
 {
     if (io->processes)
         return io->processes;
-    struct guard *guard = io->guard ? io->guard : guard_fork_embedded(err);
-    if (!guard)
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0) {
+        err_errno(err, errno, "cannot open /dev/null");
         return NULL;
+    }
+    struct guard *guard = io->guard ? io->guard : guard_fork_embedded(err);
+    if (!guard) {
+        close(null);
+        return NULL;
+    }
     struct processes *ps = xcalloc(1, sizeof *ps);
     ps->io = io;
     ps->guard = guard;
+    ps->null = null;
     ps->owned = !io->guard;
     ps->tail = &ps->all;
     ps->requests_tail = &ps->requests;
@@ -430,24 +441,21 @@ void process_close(struct io *io)
     uv_close((uv_handle_t *)&ps->poll, free_processes);
     if (ps->owned)
         guard_close(ps->guard);
+    close(ps->null);
     io->processes = NULL;
 }
 
 /* ---- the public face ---- */
 
-static int copy_fd(int fd, int otherwise_flags)
-{
-    if (fd >= 0)
-        return fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    return open("/dev/null", otherwise_flags | O_CLOEXEC);
-}
-
 static int copy_fds(struct process *p, const struct process_spec *spec)
 {
-    p->fds[0] = copy_fd(spec->in_fd, O_RDONLY);
-    p->fds[1] = copy_fd(spec->out_fd, O_WRONLY);
-    p->fds[2] = copy_fd(spec->err_fd, O_WRONLY);
-    return p->fds[0] < 0 || p->fds[1] < 0 || p->fds[2] < 0 ? -1 : 0;
+    const int from[3] = {spec->in_fd, spec->out_fd, spec->err_fd};
+    for (int i = 0; i < 3; i++) {
+        p->fds[i] = from[i] < 0 ? -1 : fcntl(from[i], F_DUPFD_CLOEXEC, 3);
+        if (p->fds[i] < 0 && from[i] >= 0)
+            return -1;
+    }
+    return 0;
 }
 
 static struct process *add(struct processes *ps)

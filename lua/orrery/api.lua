@@ -25,16 +25,27 @@ local function lines_of(list)
   return table.concat(lines)
 end
 
+--- The lines of `event` and of all that have come meanwhile, and whether there will be no more.
+local function lines_by_now(queue, event)
+  local lines = {}
+  while event do
+    lines[#lines + 1] = line_of(event)
+    if #queue == 0 then return table.concat(lines), false end
+    event = queue:pop()
+  end
+  return table.concat(lines), true
+end
+
 --- Streams `list` and then every new event until the client goes away.
 local function stream(request, log, list)
   local out = request:stream(200, LINES)
   if not out then return end
   local queue = events.follow(log)
-  local alive = list == "" or out:write(list)
-  while alive do
-    local event = queue:pop(HEARTBEAT)
-    if event == false then break end
-    alive = out:write(event and line_of(event) or "\n")
+  local alive, ended = list == "" or out:write(list), false
+  while alive and not ended do
+    local event, text = queue:pop(HEARTBEAT), "\n"
+    if event ~= nil then text, ended = lines_by_now(queue, event) end
+    alive = text == "" or out:write(text)
   end
   events.unfollow(log, queue)
   out:close()

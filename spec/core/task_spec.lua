@@ -1,4 +1,4 @@
-require "support"
+local support = require "support"
 local core = require "orrery.core"
 local task, time = core.task, core.time
 
@@ -124,6 +124,20 @@ describe("a task", function()
     local t = task.spawn(function() for _ = 1, 4000 do time.sleep(0) end return "done" end)
     assert.equals("done", t:join())
     collectgarbage()
+  end)
+
+  it("leaves the loop its turns while many others are ready", function()
+    local path, seen, tasks = support.tmp() .. "/started", false, {}
+    tasks[1] = task.spawn(core.process.run, { argv = { "touch", path } })
+    for n = 2, 500 do
+      tasks[n] = task.spawn(function()
+        local ends = os.clock() + 0.005
+        seen = seen or core.file.stat(path) ~= nil
+        repeat until seen or os.clock() >= ends
+      end)
+    end
+    for _, each in ipairs(tasks) do each:join() end
+    assert.is_true(seen)
   end)
 
   it("refuses nonsense", function()

@@ -64,6 +64,13 @@ describe("the registrar", function()
     end)
   end)
 
+  it("is not woken for what was never registered", function()
+    with_registrar(60, function(registrar)
+      registrar_of.changed(registrar, instance({ state = "starting", health = "unknown" }))
+      assert.equals(0, #registrar.parts[1].queue)
+    end)
+  end)
+
   it("registers what has no check once it runs", function()
     with_registrar(60, function(registrar, count)
       registrar_of.changed(registrar, instance({ health = "unknown" }))
