@@ -225,22 +225,36 @@ static int save(struct store *s, json_t *variables, struct buf *others, bool las
     return file_write(s->file, others->data ? others->data : "", others->len, &private, err);
 }
 
+/* Makes the changes that can be made. False if nothing is to be written. */
+static bool change_all(const struct store *s, struct records *records, struct shelf_writing *list,
+                       size_t count, bool *ret_lasting)
+{
+    bool changed = false;
+    *ret_lasting = false;
+    for (size_t i = 0; i < count; i++) {
+        if (atomic_load(&list[i].given_up))
+            continue;
+        *ret_lasting = *ret_lasting || is_lasting(records, &list[i].request);
+        changed = change(s, records, &list[i].request, &list[i].fault) == 0 || changed;
+    }
+    return changed;
+}
+
+/* One change of the file. `ret_odd` is set if there is a record that no variables can hold. */
 static int rewrite(struct store *s, const json_t *before, struct buf *others,
-                   const struct backend_request *request, struct err *err)
+                   struct shelf_writing *list, size_t count, bool *ret_odd, struct err *err)
 {
     struct records records = {0};
     json_t *after = json_object();
+    bool lasting;
     env_import(before, s->prefix, collect, &records);
-    bool lasting = is_lasting(&records, request);
     int result = records.fault.code ? -1 : 0;
     if (result < 0)
         err_set(err, "invalid", "%s: %s; mend or remove it", s->file, records.fault.message);
-    if (result == 0)
-        result = change(s, &records, request, err);
-    if (result == 0)
-        result = env_export(after, s->prefix, records.list, records.count, err);
-    if (result == 0)
-        result = save(s, after, others, lasting, err);
+    if (result == 0 && change_all(s, &records, list, count, &lasting)) {
+        *ret_odd = env_export(after, s->prefix, records.list, records.count, err) < 0;
+        result = *ret_odd ? -1 : save(s, after, others, lasting, err);
+    }
     for (size_t i = 0; i < records.count; i++)
         instance_free(records.list[i].instance);
     free(records.list);
@@ -249,15 +263,33 @@ static int rewrite(struct store *s, const json_t *before, struct buf *others,
     return result;
 }
 
-static int store_write(void *self, const struct backend_request *request, struct err *err)
+/* False, and nothing is done, if there are several and one of them cannot be written. */
+static bool write_together(struct store *s, struct shelf_writing *list, size_t count)
 {
-    struct store *s = self;
     struct buf others = {0};
-    json_t *before = variables_of(s, &others, err);
-    int result = before ? rewrite(s, before, &others, request, err) : -1;
+    struct err err = {0};
+    bool odd = false;
+    json_t *before = variables_of(s, &others, &err);
+    if (before)
+        rewrite(s, before, &others, list, count, &odd, &err);
+    odd = odd && count > 1;
+    for (size_t i = 0; err.code && i < count; i++)
+        if (odd)
+            err_clear(&list[i].fault);
+        else if (!list[i].fault.code)
+            err_set(&list[i].fault, err.code, "%s", err.message);
+    err_clear(&err);
     json_decref(before);
     buf_free(&others);
-    return result;
+    return !odd;
+}
+
+static void store_write(void *self, struct shelf_writing *list, size_t count)
+{
+    if (write_together(self, list, count))
+        return;
+    for (size_t i = 0; i < count; i++)
+        write_together(self, &list[i], 1);
 }
 
 /* ---- life ---- */

@@ -276,10 +276,11 @@ struct document {
     char *path;      /* owned */
     json_t *root;    /* owned */
     json_t *records; /* borrowed from root */
-    bool lasting;    /* a record without a lease changes */
+    bool changed;
+    bool lasting; /* a record without a lease changes */
 };
 
-static void document_close(struct document *d)
+static void document_drop(struct document *d)
 {
     json_decref(d->root);
     free(d->path);
@@ -344,7 +345,7 @@ static int document_open(const struct store *s, const char *service, struct docu
     d->root = load(d->path, &problem);
     if (problem.code) {
         err_move(err, &problem);
-        document_close(d);
+        document_drop(d);
         return -1;
     }
     d->records = make_list(d, service);
@@ -352,13 +353,14 @@ static int document_open(const struct store *s, const char *service, struct docu
     return 0;
 }
 
-static int document_save(struct document *d, const char *service, struct err *err)
+/* Writes what has changed. */
+static void document_close(struct document *d, const char *service, struct err *err)
 {
     if (json_is_object(d->root) && json_array_size(d->records) == 0)
         json_object_del(d->root, service);
-    int result = save(d->path, d->root, d->lasting, err);
-    document_close(d);
-    return result;
+    if (d->changed)
+        save(d->path, d->root, d->lasting, err);
+    document_drop(d);
 }
 
 static bool has_id(const json_t *record, const char *service, const char *id)
@@ -398,68 +400,95 @@ static void lease(const struct store *s, json_t *record, json_int_t ttl_s, bool 
         json_object_set_new(record, "owner", owner_dump(&s->self));
 }
 
-static int store_register(const struct store *s, const struct backend_request *r, struct err *err)
+static int add_record(const struct store *s, struct document *d, const struct backend_request *r)
 {
     const struct instance *record = r->record;
-    struct document d;
-    if (document_open(s, record->service, &d, err) < 0)
-        return -1;
     json_t *new = instance_dump(record);
     json_object_del(new, "source");
-    size_t at = find(d.records, record->service, record->id);
-    json_t *old = json_array_get(d.records, at);
+    size_t at = find(d->records, record->service, record->id);
+    json_t *old = json_array_get(d->records, at);
     struct instance *before = old ? instance_parse(old, record->service, NULL) : NULL;
     json_object_set_new(new, "revision", json_integer(sheet_revision(before, record)));
     instance_free(before);
-    d.lasting = !r->ttl_s || (old && !is_leased(old));
+    d->changed = true;
+    d->lasting = d->lasting || !r->ttl_s || (old && !is_leased(old));
     if (r->ttl_s)
         lease(s, new, (json_int_t)r->ttl_s, r->owned);
     if (old)
-        json_array_set_new(d.records, at, new);
+        json_array_set_new(d->records, at, new);
     else
-        json_array_append_new(d.records, new);
-    return document_save(&d, record->service, err);
+        json_array_append_new(d->records, new);
+    return 0;
 }
 
-static int store_renew(const struct store *s, const struct backend_request *r, struct err *err)
+static int renew_record(const struct store *s, struct document *d, const struct backend_request *r,
+                        struct err *err)
 {
-    struct document d;
-    if (document_open(s, r->service, &d, err) < 0)
-        return -1;
-    json_t *record = json_array_get(d.records, find(d.records, r->service, r->id));
-    if (!record) {
-        err_set(err, "not_found", "%s is not registered in %s: register it again", r->id, d.path);
-        document_close(&d);
-        return -1;
-    }
+    json_t *record = json_array_get(d->records, find(d->records, r->service, r->id));
+    if (!record)
+        return err_set(err, "not_found", "%s is not registered in %s: register it again", r->id,
+                       d->path);
     json_int_t ttl_s = json_integer_value(json_object_get(record, "ttl"));
+    d->changed = true;
     if (ttl_s)
         lease(s, record, ttl_s, true);
-    return document_save(&d, r->service, err);
+    return 0;
 }
 
-static int store_deregister(const struct store *s, const struct backend_request *r, struct err *err)
+/* A file in which nothing is left goes, also where others' records were over already. */
+static int remove_record(struct document *d, const struct backend_request *r)
 {
-    struct document d;
-    if (document_open(s, r->service, &d, err) < 0)
-        return -1;
-    size_t at = find(d.records, r->service, r->id);
-    if (at == json_array_size(d.records) && at > 0) {
-        document_close(&d);
+    size_t at = find(d->records, r->service, r->id);
+    json_t *record = json_array_get(d->records, at);
+    d->changed = d->changed || record || at == 0;
+    d->lasting = d->lasting || (record && !is_leased(record));
+    json_array_remove(d->records, at);
+    return 0;
+}
+
+static int change(const struct store *s, struct document *d, struct shelf_writing *w)
+{
+    const struct backend_request *r = &w->request;
+    if (atomic_load(&w->given_up))
         return 0;
-    }
-    d.lasting = !is_leased(json_array_get(d.records, at));
-    json_array_remove(d.records, at);
-    return document_save(&d, r->service, err);
+    if (r->verb == BACKEND_REGISTER)
+        return add_record(s, d, r);
+    if (r->verb == BACKEND_RENEW)
+        return renew_record(s, d, r, &w->fault);
+    return remove_record(d, r);
 }
 
-static int store_write(void *self, const struct backend_request *request, struct err *err)
+/* The rest of the list as far as it is about the first one's service: one change of its file. */
+static void write_service(const struct store *s, struct shelf_writing *list, size_t count)
 {
-    if (request->verb == BACKEND_REGISTER)
-        return store_register(self, request, err);
-    if (request->verb == BACKEND_RENEW)
-        return store_renew(self, request, err);
-    return store_deregister(self, request, err);
+    const char *service = list->request.service;
+    struct document d;
+    struct err err = {0};
+    bool open = document_open(s, service, &d, &err) == 0;
+    for (size_t i = 0; open && i < count; i++)
+        if (strcmp(list[i].request.service, service) == 0)
+            change(s, &d, &list[i]);
+    if (open)
+        document_close(&d, service, &err);
+    for (size_t i = 0; err.code && i < count; i++)
+        if (strcmp(list[i].request.service, service) == 0 && !list[i].fault.code)
+            err_set(&list[i].fault, err.code, "%s", err.message);
+    err_clear(&err);
+}
+
+static bool is_first(const struct shelf_writing *list, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (strcmp(list[i].request.service, list[at].request.service) == 0)
+            return false;
+    return true;
+}
+
+static void store_write(void *self, struct shelf_writing *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (is_first(list, i))
+            write_service(self, list + i, count - i);
 }
 
 /* ---- life ---- */

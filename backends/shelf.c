@@ -1,13 +1,11 @@
 #include "shelf.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
 #include <uv.h>
 
-#include "core/err.h"
 #include "core/instance.h"
 #include "core/mem.h"
 #include "io/file.h"
@@ -31,14 +29,6 @@ struct op {
     void *data; /* borrowed */
 };
 
-/* A writing of the job that runs. */
-struct writing {
-    struct op *op;                  /* borrowed; NULL once it was cancelled */
-    atomic_bool given_up;           /* it was cancelled: the job does not begin with it any more */
-    struct backend_request request; /* its strings are owned once there is no op */
-    struct err fault;
-};
-
 struct shelf {
     struct io *io; /* borrowed */
     const struct store_kind *kind;
@@ -55,10 +45,12 @@ struct shelf {
 
     uv_work_t work;
     bool busy, closed;
-    struct writing job[AT_ONCE]; /* what the job writes */
-    size_t writings;             /* 0: the job is a reading */
-    uint64_t reading;            /* the clock when it began */
-    struct err work_fault;       /* of the reading, or of taking the lock */
+    struct shelf_writing job[AT_ONCE]; /* what the job writes */
+    struct op *writers[AT_ONCE];       /* borrowed: for whom; NULL once that was cancelled, and then
+                                        * the strings of the request are owned */
+    size_t writings;                   /* 0: the job is a reading */
+    uint64_t reading;                  /* the clock when it began */
+    struct err work_fault;             /* of the reading, or of taking the lock */
 };
 
 /* ---- life of an operation ---- */
@@ -215,10 +207,8 @@ static int take_lock(const struct shelf *s, struct err *err)
 static void sweep(struct shelf *s)
 {
     const char *services[AT_ONCE];
-    for (size_t i = 0; i < s->writings; i++) {
-        const struct backend_request *r = &s->job[i].request;
-        services[i] = r->record ? r->record->service : r->service;
-    }
+    for (size_t i = 0; i < s->writings; i++)
+        services[i] = s->job[i].request.service;
     if (s->kind->sweep)
         s->kind->sweep(s->store, services, s->writings);
 }
@@ -229,9 +219,7 @@ static void write_locked(struct shelf *s)
     if (s->paths.lock && lock < 0)
         return;
     sweep(s);
-    for (size_t i = 0; i < s->writings; i++)
-        if (!atomic_load(&s->job[i].given_up))
-            s->kind->write(s->store, &s->job[i].request, &s->job[i].fault);
+    s->kind->write(s->store, s->job, s->writings);
     if (lock >= 0)
         file_unlock(lock);
 }
@@ -254,14 +242,13 @@ static bool wait_for_lock(struct op *op, struct err *err)
     return true;
 }
 
-static void end_writing(struct writing *w)
+static void end_writing(struct shelf_writing *w, struct op *op)
 {
-    if (!w->op)
+    if (!op)
         request_clear(&w->request);
-    else if (!wait_for_lock(w->op, &w->fault))
-        op_answer(w->op, &(struct backend_answer){.err = w->fault.code ? &w->fault : NULL});
+    else if (!wait_for_lock(op, &w->fault))
+        op_answer(op, &(struct backend_answer){.err = w->fault.code ? &w->fault : NULL});
     err_clear(&w->fault);
-    *w = (struct writing){0};
 }
 
 static void wrote(struct shelf *s)
@@ -275,7 +262,7 @@ static void wrote(struct shelf *s)
     for (size_t i = 0; i < count; i++) {
         if (away.code)
             err_set(&s->job[i].fault, away.code, "%s", away.message);
-        end_writing(&s->job[i]);
+        end_writing(&s->job[i], s->writers[i]);
     }
     err_clear(&away);
 }
@@ -398,7 +385,8 @@ static void start_job(struct shelf *s)
     while (s->ready && !is_reader(s->ready) && s->writings < AT_ONCE) {
         struct op *op = s->ready;
         op_unlink(op);
-        s->job[s->writings++] = (struct writing){.op = op, .request = op->request};
+        s->writers[s->writings] = op;
+        s->job[s->writings++] = (struct shelf_writing){.request = op->request};
     }
     uv_queue_work(&s->io->loop, &s->work, work, worked);
 }
@@ -463,9 +451,9 @@ void shelf_cancel(void *self, void *data)
     struct shelf *s = self;
     struct op *op = data;
     for (size_t i = 0; i < s->writings; i++)
-        if (op == s->job[i].op) { /* the job goes on without it, unless it has not come to it */
+        if (op == s->writers[i]) { /* the job goes on without it, unless it has not come to it */
             atomic_store(&s->job[i].given_up, true);
-            s->job[i].op = NULL;
+            s->writers[i] = NULL;
             op->request = (struct backend_request){0};
         }
     op_stop(op);

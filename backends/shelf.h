@@ -5,21 +5,31 @@
  * reading answers all lookups that were waiting for it, and one job does the writings that were
  * waiting, some of them at least. */
 #pragma once
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "backend.h"
+#include "core/err.h"
 #include "sheet.h"
 
 struct io;
 struct shelf;
+
+/* A change that is wanted. */
+struct shelf_writing {
+    struct backend_request request;
+    struct err fault;     /* set by who writes, if it fails */
+    atomic_bool given_up; /* it was cancelled: it need not be begun with any more */
+};
 
 /* What is in the files. */
 struct store_kind {
     /* All on a thread: wait for nothing but the disk. Under the lock, once before a job writes:
      * clears away what writers of these services that died have left. May be NULL. */
     void (*sweep)(void *store, const char *const *services, size_t count);
-    /* Under the lock. */
-    int (*write)(void *store, const struct backend_request *request, struct err *err);
+    /* Under the lock. What concerns the same file is one change of it. */
+    void (*write)(void *store, struct shelf_writing *list, size_t count);
     /* Reads what has changed since the last time, and gives the sheets as they are now. */
     int (*read)(void *store, struct index *ret_index, struct err *err);
     int (*make_folder)(void *store, struct err *err); /* the one of the lock has vanished */

@@ -242,6 +242,21 @@ describe("an env file", function()
     assert.equal(1, #backend:lookup "plc")
   end)
 
+  it("lets no bad change among many at once stop the others", function()
+    local writers = {}
+    local function start(name, ...) writers[name] = task.spawn(...) end
+    start("first", backend.register, backend, record { id = "first" }, 600)
+    for i = 1, 20 do start(i, backend.register, backend, record { id = "n" .. i }, 600) end
+    start("bad", backend.register, backend, record { id = "bad", meta = { a = "\0" } }, 600)
+    start("absent", backend.renew, backend, "pds", "absent")
+    start("gone", backend.deregister, backend, "pds", "first")
+    fails("invalid", "zero byte", writers.bad:join())
+    fails("not_found", "absent is not registered", writers.absent:join())
+    writers.bad, writers.absent = nil, nil
+    for _, writer in pairs(writers) do assert(writer:join()) end
+    assert.equal(20, #backend:lookup "pds")
+  end)
+
   it("loses no record of many writers", function()
     local code = [[
       local backend = assert(require("orrery").discovery.open("env", {envFile = %q}))

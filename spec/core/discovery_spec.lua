@@ -463,6 +463,24 @@ describe("many writers", function()
     assert.same({ ".lock", "pds.json" }, file.list(dir))
   end)
 
+  it("of one process at once are few changes of the file, each with its own answer", function()
+    local dir = support.tmp()
+    local backend <close> = open(dir)
+    support.write(dir .. "/bad.json", "[")
+    local writers = {}
+    local function start_one(...) writers[#writers + 1] = task.spawn(...) end
+    for i = 1, 20 do
+      start_one(backend.register, backend, record { id = "n" .. i, service = "s" .. i % 2 }, 600)
+    end
+    local late = task.spawn(backend.renew, backend, "s1", "absent")
+    local broken = task.spawn(backend.register, backend, record { service = "bad" }, 600)
+    start_one(backend.deregister, backend, "s1", "n1")
+    fails("not_found", "absent is not registered", late:join())
+    fails("invalid", "bad.json:1:", broken:join())
+    for _, writer in ipairs(writers) do assert(writer:join()) end
+    assert.same({ 10, 9 }, { #backend:lookup "s0", #backend:lookup "s1" })
+  end)
+
   it("wait for the lock, and give up with its holder's name", function()
     local dir = support.tmp()
     local backend <close> = open(dir)
