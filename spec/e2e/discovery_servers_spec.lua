@@ -1,7 +1,6 @@
 -- The program over real servers: their own tools agree with what it registers, and `up` goes on
 -- while they are away.
 local agents = require "support.agents"
-local bind = require "support.bind"
 local consul = require "support.consul"
 local core = require "orrery.core"
 local dnsd = require "support.dnsd"
@@ -51,11 +50,13 @@ local servers = {
       return listed and one and one.Service.Port == PORT and #health
     end,
   },
-  bind = {
-    missing = function() return select(2, dnsd.find("bind", "named")) end,
+}
+for name, program in pairs { bind = "named", knot = "knotd" } do
+  servers[name] = {
+    missing = function() return select(2, dnsd.find(name, program)) end,
     start = function()
       local dir = support.tmp()
-      local server = bind.start { dir = dir }
+      local server = require("support." .. name).start { dir = dir }
       return server, { "--backend", "dns", "--dns-resolver", server.address, "--dns-domain",
         "svc.test", "--dns-key-file", dnsd.key_files(dir).upd, "--dns-ttl", "1" }
     end,
@@ -64,8 +65,8 @@ local servers = {
       local at = lines[1] and lines[1]:match((" %d "):format(PORT))
       return at and #lines
     end,
-  },
-}
+  }
+end
 for _, version in ipairs { "34", "35" } do
   servers["etcd" .. version] = {
     missing = function() return select(2, etcd.program(version)) end,
@@ -100,7 +101,20 @@ local function reach(flags, count)
   return list
 end
 
-for _, name in ipairs { "consul", "etcd34", "etcd35", "bind" } do
+--- Starts `discover pds --watch --json`: the process, and lists(), what it has printed so far.
+local function watch(flags)
+  local log = support.tmp() .. "/watch"
+  local words = joined({ support.binary(), "discover", "pds", "--watch", "--json" }, flags)
+  local running = assert(core.process.spawn { argv = words, env = support.env(),
+    log = { path = log } })
+  return running, function()
+    local lists, text = {}, support.exists(log) and support.read(log) or ""
+    for line in text:gmatch(" out (%[.-%])\n") do lists[#lists + 1] = json.decode(line) end
+    return lists, text
+  end
+end
+
+for _, name in ipairs { "consul", "etcd34", "etcd35", "bind", "knot" } do
   local kind = servers[name]
 
   describe("the command line over " .. name, function()
@@ -258,6 +272,41 @@ local clusters = {
 for _, name in ipairs { "consul", "etcd" } do
   local kind = clusters[name]
   local sees = servers[name == "etcd" and "etcd35" or name].sees
+
+  it("discover --watch goes on while its server is killed: " .. name, function()
+    local missing = kind.missing()
+    if missing then return pending(missing) end
+    with(kind.start(), function(cluster)
+      local flag = name == "consul" and "--consul-address" or "--etcd-endpoints"
+      local flags = { "--backend", name, flag, addresses(cluster) }
+      local running, lists = watch(flags)
+      local function reach_list(what, accepts)
+        support.wait_until(function()
+          local all, text = lists()
+          return all[1] and accepts(all[#all], text)
+        end, LONG, what)
+      end
+      local fine, problem = pcall(function()
+        reach_list("an empty list", function(last) return #last == 0 end)
+        ok(joined(PDS, flags))
+        reach_list("the instance", function(last) return last[1] and last[1].source == name end)
+        cluster:kill(1)
+        reach_list("the last known answer", function(last, text)
+          return last[1] and last[1].source == "cache"
+            and text:find("Cannot query discovery backend " .. name .. " at ", 1, true)
+        end)
+        kind.back(cluster)
+        ok(joined(PDS, { "--id", "second" }, flags))
+        reach_list("the last state", function(last, text)
+          return last[#last] and last[#last].id == "second"
+            and text:find("discovery backend " .. name .. " works again", 1, true)
+        end)
+      end)
+      running:signal("TERM")
+      assert.same({ signal = "TERM" }, running:wait(LONG))
+      assert(fine, problem)
+    end)
+  end)
 
   describe("up with " .. name, function()
     it("goes on while the server is killed, and registers again", function()

@@ -21,6 +21,8 @@ return {
   options = backend.with {
     {name = "id", value = "ID", summary = "the instance's id (SERVICE@NODE)"},
   },
+  details = "What a running agent or `register --hold` keeps registered comes back when they next "
+    .. "renew it: end them instead.",
   exits = {"0    it is gone", "1    it was not there", "2    wrong usage",
     "3    the stack is invalid", "4    the backend could not be reached"},
   example = "orrery deregister pds --id pds@edge",

@@ -25,8 +25,9 @@ return {
   summary = "print ATPROTO_SERVICE_* variables of what is registered in discovery",
   arguments = "[SERVICE]",
   options = backend.with {{name = "json", summary = "print JSON"}},
-  details = 'The lines are for a shell: eval "$(orrery env)", or an env file. Without SERVICE all '
-    .. "services are printed. What the names mean is in backends/README.md.",
+  details = 'The lines are for a shell: eval "$(orrery env)", or an env file; after `set -a` sh '
+    .. "exports them, too. Without SERVICE all services are printed. What the names mean is in "
+    .. "backends/README.md.",
   exits = {"0    printed", "1    no instance of SERVICE is registered", "2    wrong usage",
     "3    the stack is invalid", "4    the backend could not be reached"},
   example = "orrery -f simple-pds env pds",
