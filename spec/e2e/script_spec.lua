@@ -2,11 +2,12 @@
 local core = require "orrery.core"
 local support = require "support"
 
---- Runs a script of this text. Returns exit code, standard output, standard error, its path.
+--- Runs a script of this text. Returns exit code, standard output, standard error, and the end of
+--- its path: Lua shows no more of a long one.
 local function script(text, ...)
   local path = support.write(support.tmp() .. "/deploy.lua", text)
   local code, out, err = support.orrery { "script", path, ... }
-  return code, out, err, path
+  return code, out, err, path:sub(-30)
 end
 
 describe("a script", function()
@@ -55,7 +56,8 @@ describe("a script", function()
   it("names file and line of an error, and shows only its own frames", function()
     local code, _, err, path = script "local function f() local x; return x.y end\nlocal a = f()"
     assert.equal(1, code)
-    assert.truthy(err:find("orrery: " .. path .. ":1: attempt to index a nil value", 1, true), err)
+    assert.truthy(err:find("^orrery: "), err)
+    assert.truthy(err:find(path .. ":1: attempt to index a nil value", 1, true), err)
     assert.truthy(err:find(path .. ":2: in main chunk", 1, true), err)
     assert.falsy(err:find("runner", 1, true), err)
   end)

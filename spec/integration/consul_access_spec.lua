@@ -196,8 +196,8 @@ describe("the consul backend's options", function()
     local both <close> = core.discovery.open("consul",
       { consulAddress = ("127.0.0.1:%d, [::1]:%d"):format(port, port) })
     local _, message = both:lookup "web"
-    assert.equal(("127.0.0.1:%d: connection refused; [::1]:%d: connection refused"):format(port,
-      port), message)
+    assert.matches(("^127.0.0.1:%d: connection refused; %%[::1%%]:%d: %%w"):format(port, port),
+      message) -- the machine may have no IPv6
     local default <close> = core.discovery.open("consul", { consulAddress = "nowhere.invalid" })
     assert.matches("^nowhere.invalid:8500: ", (select(2, default:lookup "web")))
   end)

@@ -161,20 +161,23 @@ describe("a systemd check", function()
     local watch = checker.watch(unit("web", { interval = 0.02, fall = 1 }),
       { DBUS_SYSTEM_BUS_ADDRESS = ("unix:path=%s/root/run/dbus/system_bus_socket"):format(dir) })
     finally(function() watch.stop() mine:stop() end)
-    assert.equal("passing", watch.next().state)
+    local function becomes(state)
+      local change = watch.next()
+      assert.equal(state, change.state, change.message)
+      return change
+    end
+    becomes "passing"
     mine:ctl "kill --signal=KILL web.service"
-    assert.equal("failing", watch.next().state)
+    becomes "failing"
     mine:ctl "reset-failed web.service"
     mine:ctl "start web.service"
-    assert.equal("passing", watch.next().state)
+    becomes "passing"
     mine:signal "KILL"
-    local change = watch.next()
-    assert.equal("failing", change.state)
-    contains(change.message, "system bus at unix:path=" .. dir)
+    contains(becomes("failing").message, "system bus at unix:path=" .. dir)
     mine:stop()
     mine = systemd.start()
     publish()
-    assert.equal("passing", watch.next().state)
+    becomes "passing"
   end)
 end)
 

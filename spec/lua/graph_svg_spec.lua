@@ -47,7 +47,7 @@ local function assert_apart(seen)
       local b = seen.boxes[k]
       local apart = a.x + a.width < b.x or b.x + b.width < a.x
         or a.y + a.height < b.y or b.y + b.height < a.y
-      assert.is_true(apart, a.name .. " lies over " .. b.name)
+      if not apart then error(a.name .. " lies over " .. b.name) end -- of half a million pairs
     end
   end
 end

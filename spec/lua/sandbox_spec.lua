@@ -165,7 +165,8 @@ print "still here"
 ]])
     local code, out = support.orrery { "script", path }
     assert.equal(0, code)
-    assert.matches(path .. ":4: attempt to index a nil value", out, 1, true)
+    -- Lua shows only the end of a long name
+    assert.matches(path:sub(-30) .. ":4: attempt to index a nil value", out, 1, true)
     assert.matches("still here", out, 1, true)
   end)
 end)

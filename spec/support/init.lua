@@ -142,19 +142,22 @@ local function share_packages(state)
   end
 end
 
--- What the specs need themselves, and a program under test shall not see.
-local OURS = { LD_PRELOAD = true, LUA_PATH = true, LUA_CPATH = true, ORRERY_BIN = true,
-  ORRERY_TOTALS = true, ORRERY_FAILED = true, ORRERY_RUNNING = true, ORRERY_TIMES = true,
-  ORRERY_PORTS = true, ORRERY_STACK = true, ORRERY_PATH = true, ORRERY_NODE = true }
+-- What the specs need themselves, and what would change what a program says: a program under test
+-- shall not see it.
+local OURS = { LD_PRELOAD = true, LUA_PATH = true, LUA_CPATH = true, NO_COLOR = true,
+  XDG_STATE_HOME = true }
+
+local function is_ours(name)
+  return OURS[name] or name:find "^ORRERY_" or name:find "^ATPROTO_SERVICE_"
+end
 
 --- The environment of a program under test: the user's, but its state in a folder of this test.
 --- `extra` is added to it.
 function M.env(extra)
   local env = {}
   for name, value in pairs(core.process.environ()) do
-    if not OURS[name] then env[name] = value end
+    if not is_ours(name) then env[name] = value end
   end
-  env.XDG_STATE_HOME = nil
   for name, value in pairs(extra or {}) do env[name] = value end
   if not env.XDG_STATE_HOME then
     env.XDG_STATE_HOME = M.tmp()

@@ -114,11 +114,13 @@ return function(options)
     return nil, true
   end
 
+  -- The spec files that took the longest.
   local function slowest()
     table.sort(times, function(a, b) return a.seconds > b.seconds end)
     local told = {}
     for i = 1, math.min(SLOW, #times) do
-      told[i] = ("%s %.0f s"):format(times[i].name, times[i].seconds)
+      told[i] = #times == 1 and times[i].name
+        or ("%s %.0f s"):format(times[i].name, times[i].seconds)
     end
     return table.concat(told, ", ")
   end
@@ -128,7 +130,7 @@ return function(options)
     for _, item in ipairs(handler.pendings) do show("SKIPPED", item) end
     local passed, skipped = handler.successesCount, handler.pendingsCount
     local bad = handler.failuresCount + handler.errorsCount
-    put(("%.1f s, the longest: %s\n"):format(handler.getDuration(), slowest()))
+    put(("%.1f s: %s\n"):format(handler.getDuration(), slowest()))
     if not keep("ORRERY_TOTALS", "w", ("%d %d %d\n"):format(passed, bad, skipped)) then
       put(("%d passed, %d failed, %d skipped\n"):format(passed, bad, skipped))
     end
