@@ -9,6 +9,13 @@ cd "$(dirname "$0")/.."
 BUILD=$(readlink -f "${BUILD:-build-asan}")
 [ -e "$BUILD/lib/orrery/core.so" ] || { echo "run.sh: $BUILD/lib/orrery/core.so is missing: run make build-asan" >&2; exit 2; }
 
+# What who runs them has set reaches no test.
+for name in $(env | sed -n 's/^\(ORRERY_[A-Za-z_]*\|ATPROTO_SERVICE_[A-Za-z0-9_]*\)=.*/\1/p'); do
+  case $name in ORRERY_BIN | ORRERY_SEED | ORRERY_TIMES) ;; *) unset "$name" ;; esac
+done
+unset NO_COLOR COLUMNS LINES LANGUAGE
+export LC_ALL=C.UTF-8
+
 # Everything a test writes lies here; what is still there at the end is litter.
 TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/orrery-run.XXXXXX")
 chmod 755 "$TMPDIR" # services that run as another user find their own folders in it
