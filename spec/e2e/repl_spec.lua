@@ -12,10 +12,10 @@ end
 local function at_terminal(options, test)
   local screen = screen_of.start { env = options.env, script = ([[
 trap : INT
-stty -a | tail -n +2 >before
+stty -g >before
 sh -c 'echo $$ >pid; exec %s'
 echo "it ended with $?"
-stty -a | tail -n +2 >after
+stty -g >after
 cmp before after && echo "terminal restored"
 exec sleep 600]]):format(repl(options.dir, options.words)) }
   local ok, problem = pcall(function()
