@@ -11,9 +11,9 @@ BUILD=$(readlink -f "${BUILD:-build-asan}")
 
 # What who runs them has set reaches no test.
 for name in $(env | sed -n 's/^\(ORRERY_[A-Za-z_]*\|ATPROTO_SERVICE_[A-Za-z0-9_]*\)=.*/\1/p'); do
-  case $name in ORRERY_BIN | ORRERY_SEED | ORRERY_TIMES) ;; *) unset "$name" ;; esac
+  case $name in ORRERY_BIN | ORRERY_OUTAGE | ORRERY_SEED | ORRERY_TIMES) ;; *) unset "$name" ;; esac
 done
-unset NO_COLOR COLUMNS LINES LANGUAGE
+unset NO_COLOR COLUMNS LINES LANGUAGE NOTIFY_SOCKET
 export LC_ALL=C.UTF-8
 
 # Everything a test writes lies here; what is still there at the end is litter.

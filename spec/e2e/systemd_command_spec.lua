@@ -110,7 +110,8 @@ describe("orrery systemd", function()
 end)
 
 describe("an agent under a service manager", function()
-  --- Runs body(next, agent) while the agent tells `next` how it stands.
+  --- Runs body(next, agent) while the agent tells `next` how it stands; ends the agent unless body
+  --- says that it has, for a second signal may come when nobody heeds it any more.
   local function told(services, body)
     local dir = agents.stack(services)
     local socket <close> = assert(core.process.notify_socket(dir .. "/notify"))
@@ -118,16 +119,16 @@ describe("an agent under a service manager", function()
       "--agent" }, env = support.env { NOTIFY_SOCKET = dir .. "/notify" }, cwd = dir,
       instance = "spec/up", log = { path = dir .. "/up.log" } })
     local function next_with(part)
-      local deadline = core.time.monotonic() + 20
+      local deadline = core.time.monotonic() + 60
       while true do
         local message = assert(socket:next(deadline - core.time.monotonic()))
         if message.text:find(part, 1, true) then return message end
       end
     end
-    local ok, problem = xpcall(body, debug.traceback, next_with, running, dir)
-    running:signal "TERM"
-    local status = running:wait(30)
-    if not ok then error(problem, 0) end
+    local ok, ended = xpcall(body, debug.traceback, next_with, running, dir)
+    if not ok or not ended then running:signal "TERM" end
+    local status = running:wait(50)
+    if not ok then error(ended, 0) end
     assert.same({ code = 0 }, status)
     has(support.read(dir .. "/up.log"), "starting → running")
   end
@@ -144,6 +145,7 @@ describe("an agent under a service manager", function()
         has(next_with("READY=1").text, "STATUS=1 services, all well")
         running:signal "TERM"
         has(next_with("STOPPING=1").text, "STATUS=stopping")
+        return true
       end)
   end)
 

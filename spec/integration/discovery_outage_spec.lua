@@ -14,7 +14,7 @@ local task, time = core.task, core.time
 
 local AWAY = tonumber(os.getenv "ORRERY_OUTAGE" or 3) -- seconds
 local TTL = 15
-local BACK = 30 -- seconds until all is as it should be, once the servers answer, on a busy machine
+local BACK = 90 -- seconds until all is as it should be, once the servers answer, on a busy machine
 
 local function instance(id, health)
   return { id = id, state = "running", health = health or "passing", address = "127.0.0.1",
@@ -126,7 +126,7 @@ local function go_through(cluster)
   local running = task.spawn(registrar_of.run, registrar)
   local ok, problem = xpcall(survive, debug.traceback, cluster, found, registrar, log)
   registrar_of.close(registrar)
-  if running:join(10) == nil then running:cancel() end
+  if running:join(50) == nil then running:cancel() end
   found:close()
   return not ok and tostring(problem) or nil
 end
