@@ -56,7 +56,7 @@ struct processes {
     struct io *io;       /* borrowed */
     struct guard *guard; /* borrowed if main() forked it, else owned */
     bool owned, lost, closed;
-    int null;   /* owned: /dev/null */
+    int null; /* owned: /dev/null */
     uv_poll_t poll;
     int events; /* what it polls for */
     struct process *all, **tail;
