@@ -28,6 +28,8 @@ struct walk {
     struct err *err;
 };
 
+#define FEW_KEYS 32 /* sorted on the stack */
+
 struct map_key {
     const char *text; /* borrowed from the table */
     size_t len;
@@ -204,8 +206,11 @@ static int walk_entry(struct walk *w, int index, const struct map_key *key,
 
 static int walk_map(struct walk *w, int index, size_t count, const struct place *place)
 {
-    struct map_key *keys = lua_newuserdatauv(w->L, (count + 1) * sizeof *keys, 0);
+    struct map_key few[FEW_KEYS], *keys = few;
+    int before = lua_gettop(w->L);
     size_t i = 0;
+    if (count > FEW_KEYS)
+        keys = lua_newuserdatauv(w->L, count * sizeof *keys, 0);
     for (lua_pushnil(w->L); lua_next(w->L, index); lua_pop(w->L, 1)) {
         keys[i].text = lua_tolstring(w->L, -2, &keys[i].len);
         i++;
@@ -216,7 +221,7 @@ static int walk_map(struct walk *w, int index, size_t count, const struct place 
     for (i = 0; i < count; i++)
         if (walk_entry(w, index, &keys[i], place) < 0)
             return -1;
-    lua_pop(w->L, 1);
+    lua_settop(w->L, before);
     return w->sink->close(w->self, false, count);
 }
 
