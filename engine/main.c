@@ -53,13 +53,21 @@ static bool hold_standard_descriptors(void)
     return true;
 }
 
+/* Threads only look up names and files: they need no heap of their own. What is large is mapped by
+ * itself, however often such a block was freed before, and leaves no hole in the heap. */
+static void spare_memory(void)
+{
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+}
+
 int main(int argc, char **argv)
 {
     struct err err = {0};
     if (!hold_standard_descriptors())
         return 1; /* there is nowhere to say why */
     signal(SIGPIPE, SIG_IGN);
-    mallopt(M_ARENA_MAX, 1); /* threads only look up names and files: no heap of their own */
+    spare_memory();
     char *root = find_root();
     if (!root) {
         fprintf(stderr, "orrery: its Lua files are missing: expected ../share/orrery/lua or ../lua "
