@@ -27,11 +27,11 @@ end
 
 local function watch(client, source, state, done, options)
   local started = core.time.monotonic()
-  while not done(state) do
+  while not (state and done(state)) do
     local waited = core.time.monotonic() - started
     local left = options.timeout and options.timeout - waited or BEAT
     if left <= 0 then return nil, "timed out", "timeout", state end
-    if options.on_beat then options.on_beat(state, waited) end
+    if options.on_beat and state then options.on_beat(state, waited) end
     local open, message, code = drain(source, math.min(left, BEAT), options.on_event)
     if not open then return nil, message, code end
     state, message, code = client:state()
@@ -42,11 +42,13 @@ end
 
 --- The state once `done(state)` is true; or nil, message, "timeout" (and the last state) or
 -- "closed" when the agent has ended. options: since, timeout, on_event(event), on_beat(state,
--- waited).
+-- waited). With `since` there are events to come: the state is not looked at before the first.
 function M.wait(client, done, options)
-  local state, message, code = client:state()
-  if not state then return nil, message, code end
-  local source
+  local state, source, message, code
+  if not options.since then
+    state, message, code = client:state()
+    if not state then return nil, message, code end
+  end
   source, message, code = client:events({since = options.since or state.seq, follow = true})
   if not source then return nil, message, code end
   local result, problem, reason, last = watch(client, source, state, done, options)
