@@ -30,7 +30,9 @@ local function stack_of(ctx)
   return stack or session.refuse(ctx, problems)
 end
 
-local PAUSE = 150 -- percent; the agent lives long, and what garbage lies between stays in its heap
+-- The agent lives long, and where garbage lay between what it keeps, there are holes: it is
+-- collected early, and each collection ends soon.
+local PAUSE, STEP = 120, 400 -- percent
 
 return {
   name = "up",
@@ -53,7 +55,7 @@ return {
     "4    the agent or a backend could not be reached", "124  with -d: not settled in time"},
   example = "orrery -f simple-pds up -d",
   run = function(ctx)
-    collectgarbage("setpause", PAUSE)
+    collectgarbage("incremental", PAUSE, STEP)
     local stack = stack_of(ctx)
     session.services(ctx, stack)
     if ctx.options.agent then return foreground.agent(ctx, stack) end
