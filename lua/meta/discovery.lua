@@ -151,7 +151,8 @@ function Backend:unlock(key, lock) end
 ---@return string? code
 function Backend:kv_get(key, cursor, timeout) end
 
---- Writes a key. With a revision only while the key has it (0: while it does not exist).
+--- Writes a key. With a revision only while the key has it (0: while it does not exist). A key that
+--- a lock holds stays held, and goes with the lock.
 ---@async
 ---@param key string
 ---@param value string at most 512 KiB

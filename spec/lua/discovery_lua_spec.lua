@@ -81,6 +81,28 @@ describe("the backend of the manual, over a key store", function()
   end)
 end)
 
+describe("the backend of the README", function()
+  it("is a whole one", function()
+    local server = servers.start("key_store.py", "0")
+    finally(function() server.stop() end)
+    local readme = support.read(support.root .. "/lua/orrery/discovery/README.md")
+    local text = readme:match("```lua\n(return {%s+%-%- backends/store.lua\n.-)```")
+    local found <close> = assert(with_text(support.tmp(), text,
+      { options = { url = "http://127.0.0.1:" .. server.ports[1] }, healthCheckInterval = 1 }))
+    assert.same({}, found:services())
+    assert(found:register(record(), 60))
+    assert(found:renew("pds", "pds@edge"))
+    fails("is not registered", "not_found", found:renew("pds", "other"))
+    assert.same({ "pds" }, found:services())
+    local watch <close> = found:watch "pds"
+    assert.equal(3000, watch:next(30)[1].port)
+    assert(found:register(record { port = 3001 }, 60))
+    assert.equal(3001, watch:next(30)[1].port)
+    assert(found:deregister("pds", "pds@edge"))
+    assert.same({}, (found:lookup "pds"))
+  end)
+end)
+
 describe("a backend in Lua", function()
   local dir
   before_each(function() dir = support.tmp() end)
