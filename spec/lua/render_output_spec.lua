@@ -55,6 +55,14 @@ describe("a written file", function()
     assert.equal("two", support.read(path))
   end)
 
+  it("is checked as the service's user, where it is the service's own", function()
+    if core.process.user().uid ~= 0 then return pending("only root can be another user") end
+    local path = support.tmp() .. "/a"
+    local _, message = output.write(file(path, "one", { check = { "sh", "-c", "id -un; exit 1" },
+      candidate = path .. ".new", check_user = "nobody" }))
+    assert.matches("nobody$", message)
+  end)
+
   it("leaves nothing of a refused one", function()
     local path = support.tmp() .. "/a"
     local ok, message = output.write(file(path, "one", { check = { "false" },

@@ -172,13 +172,16 @@ local function describe(r, file, key, config, format_name)
   -- What lies elsewhere is somebody's: their owner and mode stay, unless the stack says otherwise.
   file.keep_mode = key:sub(1, 1) == "/" and not config.mode and not file.secret
   file.keep_owner = key:sub(1, 1) == "/" and not config.owner
+  -- What a check leaves in the service's folders is the service's, as if that had started.
+  local is_own = key:sub(1, 1) ~= "/" and not config.owner
+  file.check_user = is_own and M.user_of(r) or nil
   file.wait, file.backups = wait_of(config.wait), config.backups or 1
   file.min_instances, file.max_drop = config.minInstances, config.maxDrop
 end
 
 --- Renders the file `key` of a service | nil, problems, uses. It is {path, text, secret, mode,
---- owner, keep_mode, keep_owner, format, check, reload, later (a list), uses (a set of services),
---- listed ({service = instances}), wait ({min, max}), backups, min_instances, max_drop}.
+--- owner, keep_mode, keep_owner, format, check, check_user, reload, later (a list), uses (a set of
+--- services), listed ({service = instances}), wait ({min, max}), backups, min_instances, max_drop}.
 function M.render(r, key, config, path)
   local format, format_name = format_of(r, key, config)
   if format == false then return failed(path .. ".format", format_name) end

@@ -43,7 +43,8 @@ local function said_by(result, is_secret)
 end
 
 local function run_check(file, old)
-  local result, message = core.process.run { argv = file.check, timeout = CHECK_TIMEOUT }
+  local result, message = core.process.run { argv = file.check, timeout = CHECK_TIMEOUT,
+    user = file.check_user }
   if not result then return nil, "its check could not be run: " .. message end
   if result.code == 0 then return true end
   return nil, ("its check %s refuses it (%s), so %s: %s"):format(shown(file.check),
