@@ -28,8 +28,9 @@ trap 'exit 130' INT TERM
 export ORRERY_BIN="${ORRERY_BIN:-$BUILD/orrery}"
 export LUA_PATH="lua/?.lua;lua/?/init.lua;spec/?.lua;spec/?/init.lua;;"
 export LUA_CPATH="$BUILD/lib/?.so;;"
-# Lua and libc keep memory that is reachable until the process ends; only lost memory is a leak.
-export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}"
+# Lua and libc keep memory that is reachable until the process ends; only lost memory is a leak. The
+# libraries have no sanitizer in them: freed memory is filled, so that libuv trips over a handle there.
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:max_free_fill_size=65536:free_fill_byte=255}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 
 # The module is built with the sanitizers, stock lua5.4 is not: their runtime must come first.

@@ -56,7 +56,8 @@ struct processes {
     struct io *io;       /* borrowed */
     struct guard *guard; /* borrowed if main() forked it, else owned */
     bool owned, lost, closed;
-    int null; /* owned: /dev/null */
+    int null;    /* owned: /dev/null */
+    int handles; /* not yet closed */
     uv_poll_t poll;
     int events; /* what it polls for */
     struct process *all, **tail;
@@ -406,6 +407,7 @@ static struct processes *open_processes(struct io *io, struct err *err)
     ps->tail = &ps->all;
     ps->requests_tail = &ps->requests;
     ps->poll.data = ps;
+    ps->handles = 1;
     uv_poll_init(&io->loop, &ps->poll, guard_fd(guard));
     listen_for(ps, UV_READABLE);
     uv_unref((uv_handle_t *)&ps->poll);
@@ -413,15 +415,24 @@ static struct processes *open_processes(struct io *io, struct err *err)
     return ps;
 }
 
-static void free_processes(uv_handle_t *poll)
+static void handle_closed(struct processes *ps)
 {
-    struct processes *ps = poll->data;
+    if (--ps->handles)
+        return;
     while (ps->requests) {
         struct request *r = ps->requests;
         ps->requests = r->next;
         free(r);
     }
     free(ps);
+}
+
+static void poll_closed(uv_handle_t *poll) { handle_closed(poll->data); }
+
+static void orphans_closed(uv_handle_t *timer)
+{
+    struct orphans *o = timer->data;
+    handle_closed(o->data);
 }
 
 void process_close(struct io *io)
@@ -433,12 +444,13 @@ void process_close(struct io *io)
     fail_starting(ps, "the engine is closing");
     if (ps->lost) {
         orphans_finish(&ps->orphans);
-        uv_close((uv_handle_t *)&ps->orphans.timer, NULL);
+        ps->handles++;
+        uv_close((uv_handle_t *)&ps->orphans.timer, orphans_closed);
     }
     while (ps->all)
         finish_run(ps->all, PROCESS_UNKNOWN);
     tell_watches(ps, "the engine is closing");
-    uv_close((uv_handle_t *)&ps->poll, free_processes);
+    uv_close((uv_handle_t *)&ps->poll, poll_closed);
     if (ps->owned)
         guard_close(ps->guard);
     close(ps->null);
