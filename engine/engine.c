@@ -111,20 +111,29 @@ struct engine *engine_new(const char *root, struct guard *guard, struct err *err
     return e;
 }
 
+static bool run_loop(struct engine *e, uv_run_mode mode)
+{
+    bool held = tasks_hold_collector(e);
+    e->waits = true;
+    bool alive = uv_run(&e->io->loop, mode) != 0;
+    e->waits = false;
+    if (held)
+        tasks_release_collector(e);
+    return alive;
+}
+
 bool engine_step(struct engine *e)
 {
-    e->waits = true;
-    bool alive = uv_run(&e->io->loop, e->tasks.ready ? UV_RUN_NOWAIT : UV_RUN_ONCE) != 0;
-    e->waits = false;
+    bool alive = run_loop(e, e->tasks.ready ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     return tasks_run_ready(e) || alive || uv_loop_alive(&e->io->loop);
 }
 
 void engine_poll(struct engine *e)
 {
-    uv_run(&e->io->loop, UV_RUN_NOWAIT);
+    run_loop(e, UV_RUN_NOWAIT);
     if (tasks_run_ready(e))
         return; /* the caller comes again at once */
-    uv_run(&e->io->loop, UV_RUN_NOWAIT);
+    run_loop(e, UV_RUN_NOWAIT);
 }
 
 static void program_end(struct engine_program *p, int code, const char *error)

@@ -25,9 +25,10 @@ void bind_set_engine(lua_State *L, struct engine *e)
 
 int bind_push_err(lua_State *L, const struct err *err)
 {
+    const char *code = err->code; /* a finalizer may end what the error belongs to */
     lua_pushnil(L);
     lua_pushstring(L, err->message);
-    lua_pushstring(L, err->code);
+    lua_pushstring(L, code);
     return 3;
 }
 

@@ -133,8 +133,13 @@ static void call_done(void *data, const struct backend_answer *answer)
     call_free(c);
 }
 
-int discovery_park(struct task *task, struct discovery *d, const struct backend_request *request)
+struct discovery *discovery_of(lua_State *L) { return bind_handle(L, 1, BACKEND_CLASS); }
+
+int discovery_park(lua_State *L, struct task *task, const struct backend_request *request)
 {
+    struct discovery *d = discovery_of(L);
+    if (!d)
+        return bind_closed(L);
     struct call *c = xcalloc(1, sizeof *c);
     c->discovery = d;
     c->task = task;
@@ -200,7 +205,7 @@ static const struct instance *read_record(lua_State *L, int arg, struct err *err
 static int l_register(lua_State *L)
 {
     struct engine *e = bind_engine(L);
-    struct discovery *d = bind_handle(L, 1, BACKEND_CLASS);
+    luaL_checkudata(L, 1, BACKEND_CLASS);
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_Number ttl = discovery_opt_seconds(L, 3, 0, MAX_TTL_S);
     bool owned = true;
@@ -210,14 +215,14 @@ static int l_register(lua_State *L)
     }
     struct task *task = task_self(e, L);
     struct err err = {0};
-    if (!d)
+    if (!discovery_of(L))
         return bind_closed(L);
     const struct instance *record = read_record(L, 2, &err);
     if (!record) {
         err_set(&err, "invalid", "cannot register: %s", err.message);
         return bind_fail(L, &err);
     }
-    return discovery_park(task, d,
+    return discovery_park(L, task,
                           &(struct backend_request){.verb = BACKEND_REGISTER,
                                                     .record = record,
                                                     .service = record->service,
@@ -246,16 +251,19 @@ static void sketch_clear(void *self) { json_decref(((struct sketch_scratch *)sel
 
 static int l_sketch(lua_State *L)
 {
-    struct discovery *d = bind_handle(L, 1, BACKEND_CLASS);
+    luaL_checkudata(L, 1, BACKEND_CLASS);
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_Number ttl = discovery_opt_seconds(L, 3, 0, MAX_TTL_S);
     struct err err = {0};
-    if (!d)
+    if (!discovery_of(L))
         return bind_closed(L);
     const struct instance *record = read_record(L, 2, &err);
     if (!record)
         return bind_fail(L, &err);
     struct sketch_scratch *s = walk_push_scratch(L, sizeof *s, sketch_clear);
+    struct discovery *d = discovery_of(L);
+    if (!d)
+        return bind_closed(L);
     s->json = sketch_of(d, record, (uint64_t)(bind_ms(ttl) + 999) / 1000, &err);
     if (!s->json || json_push(L, s->json, SKETCH_DEPTH, &err) < 0)
         return bind_fail(L, &err);
@@ -265,13 +273,11 @@ static int l_sketch(lua_State *L)
 static int with_id(lua_State *L, enum backend_verb verb)
 {
     struct engine *e = bind_engine(L);
-    struct discovery *d = bind_handle(L, 1, BACKEND_CLASS);
+    luaL_checkudata(L, 1, BACKEND_CLASS);
     const char *service = check_name(L, 2);
     const char *id = check_id(L, 3);
     struct task *task = task_self(e, L);
-    if (!d)
-        return bind_closed(L);
-    return discovery_park(task, d,
+    return discovery_park(L, task,
                           &(struct backend_request){.verb = verb, .service = service, .id = id});
 }
 
@@ -282,14 +288,12 @@ static int l_deregister(lua_State *L) { return with_id(L, BACKEND_DEREGISTER); }
 static int l_lookup(lua_State *L)
 {
     struct engine *e = bind_engine(L);
-    struct discovery *d = bind_handle(L, 1, BACKEND_CLASS);
+    luaL_checkudata(L, 1, BACKEND_CLASS);
     const char *service = check_name(L, 2);
     const char *cursor = luaL_optstring(L, 3, NULL);
     lua_Number wait = discovery_opt_seconds(L, 4, DEFAULT_WAIT_S, 1e9);
     struct task *task = task_self(e, L);
-    if (!d)
-        return bind_closed(L);
-    return discovery_park(task, d,
+    return discovery_park(L, task,
                           &(struct backend_request){.verb = BACKEND_LOOKUP,
                                                     .service = service,
                                                     .cursor = cursor,
@@ -299,11 +303,9 @@ static int l_lookup(lua_State *L)
 static int l_services(lua_State *L)
 {
     struct engine *e = bind_engine(L);
-    struct discovery *d = bind_handle(L, 1, BACKEND_CLASS);
+    luaL_checkudata(L, 1, BACKEND_CLASS);
     struct task *task = task_self(e, L);
-    if (!d)
-        return bind_closed(L);
-    return discovery_park(task, d, &(struct backend_request){.verb = BACKEND_SERVICES});
+    return discovery_park(L, task, &(struct backend_request){.verb = BACKEND_SERVICES});
 }
 
 static int l_close(lua_State *L)

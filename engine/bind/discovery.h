@@ -19,8 +19,13 @@ struct discovery {
     struct call *calls; /* embedded list of what is pending */
 };
 
-/* Starts a request and parks the task until it is answered: `return discovery_park(...);`. */
-int discovery_park(struct task *task, struct discovery *d, const struct backend_request *request);
+/* What the handle at 1 holds; NULL once it is closed. Ask for it last: a finalizer may close it in
+ * any call that allocates. */
+struct discovery *discovery_of(lua_State *L);
+
+/* Starts a request of the handle at 1, and parks the task until it is answered: `return
+ * discovery_park(...);`. */
+int discovery_park(lua_State *L, struct task *task, const struct backend_request *request);
 
 /* An optional argument in seconds, from 0 to `max`; raises if it is none. */
 lua_Number discovery_opt_seconds(lua_State *L, int arg, lua_Number otherwise, lua_Number max);

@@ -43,30 +43,30 @@ static bool can(lua_State *L, const struct discovery *d, bool able, const char *
     return false;
 }
 
-static int lock_park(lua_State *L, struct task *task, struct discovery *d,
-                     const struct backend_request *request)
+static int lock_park(lua_State *L, struct task *task, const struct backend_request *request)
 {
+    const struct discovery *d = discovery_of(L);
     if (!d)
         return bind_closed(L);
     if (!can(L, d, d->kind->can_lock, "locks"))
         return 3;
-    return discovery_park(task, d, request);
+    return discovery_park(L, task, request);
 }
 
-static int kv_park(lua_State *L, struct task *task, struct discovery *d,
-                   const struct backend_request *request)
+static int kv_park(lua_State *L, struct task *task, const struct backend_request *request)
 {
+    const struct discovery *d = discovery_of(L);
     if (!d)
         return bind_closed(L);
     if (!can(L, d, d->kind->can_kv, "keys and values"))
         return 3;
-    return discovery_park(task, d, request);
+    return discovery_park(L, task, request);
 }
 
 int discovery_lock(lua_State *L)
 {
     struct engine *e = bind_engine(L);
-    struct discovery *d = bind_handle(L, 1, BACKEND_CLASS);
+    luaL_checkudata(L, 1, BACKEND_CLASS);
     const char *key = check_key(L, 2);
     bind_opt_table(L, 3);
     lua_Number ttl = bind_opt_number(L, 3, "ttl", DEFAULT_LOCK_TTL_S);
@@ -75,7 +75,7 @@ int discovery_lock(lua_State *L)
     const char *value = bind_opt_string(L, 3, "value", "");
     luaL_argcheck(L, strlen(value) <= MAX_VALUE, 3, "value is longer than 512 KiB");
     struct task *task = task_self(e, L);
-    return lock_park(L, task, d,
+    return lock_park(L, task,
                      &(struct backend_request){.verb = BACKEND_LOCK,
                                                .key = key,
                                                .value = value,
@@ -86,34 +86,33 @@ int discovery_lock(lua_State *L)
 int discovery_renew_lock(lua_State *L)
 {
     struct engine *e = bind_engine(L);
-    struct discovery *d = bind_handle(L, 1, BACKEND_CLASS);
+    luaL_checkudata(L, 1, BACKEND_CLASS);
     const char *lock = luaL_checkstring(L, 2);
     struct task *task = task_self(e, L);
-    return lock_park(L, task, d,
-                     &(struct backend_request){.verb = BACKEND_RENEW_LOCK, .lock = lock});
+    return lock_park(L, task, &(struct backend_request){.verb = BACKEND_RENEW_LOCK, .lock = lock});
 }
 
 int discovery_unlock(lua_State *L)
 {
     struct engine *e = bind_engine(L);
-    struct discovery *d = bind_handle(L, 1, BACKEND_CLASS);
+    luaL_checkudata(L, 1, BACKEND_CLASS);
     const char *key = check_key(L, 2);
     const char *lock = luaL_checkstring(L, 3);
     struct task *task = task_self(e, L);
-    return lock_park(L, task, d,
+    return lock_park(L, task,
                      &(struct backend_request){.verb = BACKEND_UNLOCK, .key = key, .lock = lock});
 }
 
 int discovery_kv_get(lua_State *L)
 {
     struct engine *e = bind_engine(L);
-    struct discovery *d = bind_handle(L, 1, BACKEND_CLASS);
+    luaL_checkudata(L, 1, BACKEND_CLASS);
     const char *key = check_key(L, 2);
     const char *cursor = luaL_optstring(L, 3, NULL);
     lua_Number wait = discovery_opt_seconds(L, 4, DEFAULT_WAIT_S, 1e9);
     struct task *task = task_self(e, L);
     return kv_park(
-        L, task, d,
+        L, task,
         &(struct backend_request){
             .verb = BACKEND_KV_GET, .key = key, .cursor = cursor, .timeout_ms = bind_ms(wait)});
 }
@@ -121,14 +120,14 @@ int discovery_kv_get(lua_State *L)
 int discovery_kv_put(lua_State *L)
 {
     struct engine *e = bind_engine(L);
-    struct discovery *d = bind_handle(L, 1, BACKEND_CLASS);
+    luaL_checkudata(L, 1, BACKEND_CLASS);
     const char *key = check_key(L, 2);
     size_t len;
     const char *value = luaL_checklstring(L, 3, &len);
     luaL_argcheck(L, len <= MAX_VALUE, 3, "a value is at most 512 KiB");
     uint64_t revision = opt_revision(L, 4);
     struct task *task = task_self(e, L);
-    return kv_park(L, task, d,
+    return kv_park(L, task,
                    &(struct backend_request){.verb = BACKEND_KV_PUT,
                                              .key = key,
                                              .value = value,
@@ -139,11 +138,11 @@ int discovery_kv_put(lua_State *L)
 int discovery_kv_delete(lua_State *L)
 {
     struct engine *e = bind_engine(L);
-    struct discovery *d = bind_handle(L, 1, BACKEND_CLASS);
+    luaL_checkudata(L, 1, BACKEND_CLASS);
     const char *key = check_key(L, 2);
     uint64_t revision = opt_revision(L, 3);
     struct task *task = task_self(e, L);
     return kv_park(
-        L, task, d,
+        L, task,
         &(struct backend_request){.verb = BACKEND_KV_DELETE, .key = key, .revision = revision});
 }

@@ -45,20 +45,14 @@ static void next_stop(void *op)
     uv_close((uv_handle_t *)&n->timer, next_free);
 }
 
+/* Taken out first: a finalizer may close the watch while Lua makes a string of it. */
 static int push_name(lua_State *L, struct watch *w)
 {
-    lua_pushstring(L, w->names[0]);
-    free(w->names[0]);
+    char *name = w->names[0];
     memmove(w->names, w->names + 1, --w->count * sizeof *w->names);
+    lua_pushstring(L, name);
+    free(name);
     return 1;
-}
-
-static int push_gone(lua_State *L, const struct watch *w)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, w->gone.message);
-    lua_pushstring(L, w->gone.code);
-    return 3;
 }
 
 static void keep_name(struct watch *w, const char *name)
@@ -87,7 +81,7 @@ static void watch_changed(void *data, const char *name, const struct err *err)
     if (!n)
         return;
     lua_State *L = task_stack(n->task);
-    task_wake(n->task, err ? push_gone(L, w) : push_name(L, w));
+    task_wake(n->task, err ? bind_push_err(L, err) : push_name(L, w));
     next_stop(n);
 }
 
@@ -126,7 +120,7 @@ static int l_next(lua_State *L)
     if (w->count)
         return push_name(L, w);
     if (!w->file)
-        return push_gone(L, w);
+        return bind_push_err(L, &w->gone);
     luaL_argcheck(L, !w->waiter, 1, "another task waits for this watch already");
     return next_park(e, task, w, seconds);
 }

@@ -131,7 +131,8 @@ static struct graph_work *check_spec(lua_State *L, int args, int *ret_pushed)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, args);
-    struct graph_work *w = graph_new_work(L, NULL);
+    struct graph_work *w = graph_new_work(L);
+    w->graph = graph_new();
     if (graph_read_spec(L, 1, w) == 0)
         return w;
     *ret_pushed = bind_fail(L, &w->err);
@@ -176,8 +177,8 @@ static int l_new(lua_State *L)
     struct graph_work *w = check_spec(L, 1, &pushed);
     if (!w)
         return pushed;
-    w->owned = false;
     graph_push_handle(L, w->graph);
+    graph_share(w->graph);
     return 1;
 }
 

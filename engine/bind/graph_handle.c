@@ -17,6 +17,14 @@ static struct graph *check_graph(lua_State *L)
     return g;
 }
 
+static struct graph_work *work_of(lua_State *L)
+{
+    check_graph(L);
+    struct graph_work *w = graph_new_work(L);
+    w->graph = graph_share(check_graph(L)); /* asked for again: Lua has allocated */
+    return w;
+}
+
 /* The node at `arg`: its name, or the number that add_node gave. GRAPH_NONE: it is not there. */
 static uint32_t check_node(lua_State *L, const struct graph *g, int arg)
 {
@@ -109,13 +117,13 @@ static int l_remove_edge(lua_State *L)
 
 /* ---- looking ---- */
 
-static int l_solve(lua_State *L) { return graph_answer_plan(L, graph_new_work(L, check_graph(L))); }
+static int l_solve(lua_State *L) { return graph_answer_plan(L, work_of(L)); }
 
 static int answer_reached(lua_State *L, bool backwards)
 {
-    struct graph *g = check_graph(L);
+    check_graph(L);
     lua_settop(L, 3);
-    return graph_answer_reached(L, graph_new_work(L, g), 2, backwards);
+    return graph_answer_reached(L, work_of(L), 2, backwards);
 }
 
 static int l_needs(lua_State *L) { return answer_reached(L, false); }
@@ -124,14 +132,14 @@ static int l_dependents(lua_State *L) { return answer_reached(L, true); }
 
 static int l_critical(lua_State *L)
 {
-    struct graph *g = check_graph(L);
+    check_graph(L);
     lua_settop(L, 2);
-    return graph_answer_critical(L, graph_new_work(L, g), 2);
+    return graph_answer_critical(L, work_of(L), 2);
 }
 
 static int l_nodes(lua_State *L)
 {
-    struct graph_work *w = graph_new_work(L, check_graph(L));
+    struct graph_work *w = work_of(L);
     w->plan.order = graph_nodes(w->graph);
     graph_push_names(L, w->graph, w->plan.order, graph_count(w->graph));
     return 1;
@@ -143,10 +151,10 @@ static int l_edges(lua_State *L)
     uint32_t touching = lua_isnoneornil(L, 2) ? GRAPH_NONE : check_node(L, g, 2);
     if (!lua_isnoneornil(L, 2) && touching == GRAPH_NONE)
         return fail_missing(L, 2);
-    struct graph_work *w = graph_new_work(L, g);
+    struct graph_work *w = work_of(L);
     uint32_t count;
-    w->plan.dropped = graph_edges(g, touching, &count);
-    graph_push_edges(L, g, w->plan.dropped, count);
+    w->plan.dropped = graph_edges(w->graph, touching, &count);
+    graph_push_edges(L, w->graph, w->plan.dropped, count);
     return 1;
 }
 
@@ -158,7 +166,7 @@ static int l_len(lua_State *L)
 
 static int l_lines(lua_State *L)
 {
-    struct graph_work *w = graph_new_work(L, check_graph(L));
+    struct graph_work *w = work_of(L);
     if (graph_solve(w->graph, &w->plan, &w->err) < 0)
         return graph_push_cycles(L, w);
     luaL_Buffer text;

@@ -14,8 +14,7 @@ static int l_work_gc(lua_State *L)
 {
     struct graph_work *w = lua_touserdata(L, 1);
     graph_plan_close(&w->plan);
-    if (w->owned)
-        graph_free(w->graph);
+    graph_free(w->graph);
     err_clear(&w->err);
     *w = (struct graph_work){0};
     return 0;
@@ -23,13 +22,11 @@ static int l_work_gc(lua_State *L)
 
 static const luaL_Reg work_methods[] = {{"__gc", l_work_gc}, {NULL, NULL}};
 
-struct graph_work *graph_new_work(lua_State *L, struct graph *graph)
+struct graph_work *graph_new_work(lua_State *L)
 {
     struct graph_work *w = lua_newuserdatauv(L, sizeof *w, 0);
     *w = (struct graph_work){0};
     bind_set_class(L, WORK, work_methods);
-    w->owned = !graph;
-    w->graph = graph ? graph : graph_new();
     return w;
 }
 
@@ -196,7 +193,7 @@ static void push_waves(lua_State *L, const struct graph *g, const struct graph_p
 
 static void push_stop(lua_State *L, const struct graph *g, const struct graph_plan *plan)
 {
-    uint32_t count = graph_count(g);
+    uint32_t count = graph_plan_size(plan);
     lua_createtable(L, (int)count, 0);
     for (uint32_t i = 0; i < count; i++) {
         lua_pushstring(L, graph_name(g, plan->order[count - 1 - i]));
@@ -207,7 +204,7 @@ static void push_stop(lua_State *L, const struct graph *g, const struct graph_pl
 int graph_push_plan(lua_State *L, const struct graph_work *w)
 {
     lua_createtable(L, 0, 4);
-    graph_push_names(L, w->graph, w->plan.order, graph_count(w->graph));
+    graph_push_names(L, w->graph, w->plan.order, graph_plan_size(&w->plan));
     lua_setfield(L, -2, "order");
     push_waves(L, w->graph, &w->plan);
     lua_setfield(L, -2, "waves");

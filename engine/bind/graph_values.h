@@ -10,14 +10,13 @@ extern const char *const graph_type_names[]; /* by enum graph_type; ends in NULL
 
 /* What one call owns. It lives in a userdata, so that an error raised midway frees it. */
 struct graph_work {
-    struct graph *graph; /* borrowed, or */
-    bool owned;
+    struct graph *graph; /* owned; NULL at first */
     struct graph_plan plan;
     struct err err;
 };
 
-/* Pushes it, around `graph` (that must live on) or with a graph of its own if that is NULL. */
-struct graph_work *graph_new_work(lua_State *L, struct graph *graph);
+/* Pushes it. Its graph is shared with a handle, so that a finalizer may close that meanwhile. */
+struct graph_work *graph_new_work(lua_State *L);
 
 /* Reads {nodes, edges} at `spec`. A malformed table raises; -1: an edge to what is not there. */
 int graph_read_spec(lua_State *L, int spec, struct graph_work *w);

@@ -15,6 +15,7 @@
 #include "io/io.h"
 
 #define HOOK_INSTRUCTIONS 10000
+#define PUT_OFF_KIB (256 * 1024) /* more than the callbacks of one turn push */
 #define RUNAWAY_NS 1000000000ull /* CPU time a task may use without waiting */
 #define TURN_NS 2000000ull       /* CPU time for ready tasks before the loop is looked at again */
 
@@ -194,6 +195,23 @@ void task_cancel(struct task *t)
     cancel(op);
 }
 
+/* The collector's debt is put off and taken up again, so that it keeps its pace; stopping and
+ * restarting it would begin a collection at each turn of the loop. A finalizer that waits for
+ * something is refused: it runs on no task's stack. */
+bool tasks_hold_collector(struct engine *e)
+{
+    lua_State *L = e->tasks.scratch;
+    if (lua_gc(L, LUA_GCISRUNNING) != 1)
+        return false;
+    lua_gc(L, LUA_GCSTEP, -PUT_OFF_KIB);
+    return true;
+}
+
+void tasks_release_collector(struct engine *e)
+{
+    lua_gc(e->tasks.scratch, LUA_GCSTEP, PUT_OFF_KIB);
+}
+
 static void task_free(struct task *t)
 {
     struct engine *e = t->engine;
@@ -320,8 +338,17 @@ bool tasks_run_ready(struct engine *e)
     return tasks->ready != NULL;
 }
 
+/* A program may end from within a task, while its main thread waits. */
+static void give_up_root(struct tasks *tasks)
+{
+    if (tasks->root.cancel)
+        tasks->root.cancel(tasks->root.op);
+    tasks->root.cancel = NULL;
+}
+
 void tasks_close(struct engine *e)
 {
+    give_up_root(&e->tasks);
     for (struct task *t = e->tasks.all; t; t = t->next)
         task_cancel(t);
     e->tasks.ready = NULL;

@@ -64,6 +64,12 @@ void task_wake(struct task *t, int nresults);
 /* Makes the task's wait, and every later one, raise "cancelled". A second call does nothing. */
 void task_cancel(struct task *t);
 
+/* Between these no garbage is collected, and so no finalizer runs: the loop runs there, and what a
+ * finalizer closes or cancels may be what a callback is at work on. False: nothing is to be
+ * released, as the collector did not run anyway. */
+bool tasks_hold_collector(struct engine *e);
+void tasks_release_collector(struct engine *e);
+
 /* Runs every task that was ready at the call. Returns true while any more are ready. */
 bool tasks_run_ready(struct engine *e);
 

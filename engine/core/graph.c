@@ -11,13 +11,20 @@
 struct graph *graph_new(void)
 {
     struct graph *g = xcalloc(1, sizeof *g);
+    g->owners = 1;
     names_init(&g->names);
+    return g;
+}
+
+struct graph *graph_share(struct graph *g)
+{
+    g->owners++;
     return g;
 }
 
 void graph_free(struct graph *g)
 {
-    if (!g)
+    if (!g || --g->owners)
         return;
     names_close(&g->names);
     free(g->edges);
@@ -90,7 +97,7 @@ size_t graph_lines_size(const struct graph *g)
 
 void graph_lines(const struct graph *g, const struct graph_plan *plan, char *to)
 {
-    uint32_t count = graph_count(g);
+    uint32_t count = graph_plan_size(plan);
     for (uint32_t i = 0; i < count; i++) {
         if (i + 2 * AHEAD < count)
             __builtin_prefetch(&g->names.at[plan->order[i + 2 * AHEAD]]);

@@ -29,7 +29,8 @@ struct graph_edge {
 struct graph;
 
 struct graph *graph_new(void);
-void graph_free(struct graph *g); /* NULL is fine */
+struct graph *graph_share(struct graph *g); /* one more who frees it */
+void graph_free(struct graph *g);           /* NULL is fine */
 
 /* The node of that name, made if there is none. GRAPH_NONE: the graph is full (4 GiB of names). */
 uint32_t graph_add(struct graph *g, const char *name, size_t len);
@@ -91,6 +92,12 @@ struct graph_plan {
     struct graph_knot *knots; /* owned; only after a failure */
     uint32_t knot_count;
 };
+
+/* The nodes in plan->order: the graph may have got others since. */
+static inline uint32_t graph_plan_size(const struct graph_plan *plan)
+{
+    return plan->waves[plan->wave_count];
+}
 
 /* Fills `plan`; close it whatever the result. -1 with code "cycle" if required edges form one: then
  * there are knots and no order. */

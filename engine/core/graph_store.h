@@ -4,6 +4,7 @@
 #include "core/names.h"
 
 struct graph {
+    unsigned owners;          /* each frees it */
     struct names names;       /* embedded */
     struct graph_edge *edges; /* owned */
     uint8_t *types;           /* owned: of each edge */
