@@ -209,10 +209,11 @@ int bind_index(lua_State *L)
 void bind_set_class(lua_State *L, const char *name, const luaL_Reg *methods)
 {
     if (luaL_newmetatable(L, name)) {
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -2, "__index");
         lua_pushlightuserdata(L, bind_engine_of(L));
         lua_pushvalue(L, -2);
-        lua_setfield(L, -3, "__index");
-        luaL_setfuncs(L, methods, 1);
+        luaL_setfuncs(L, methods, 2);
         lua_pushliteral(L, "locked");
         lua_setfield(L, -2, "__metatable");
     }
@@ -227,8 +228,21 @@ void **bind_new_handle(lua_State *L, const char *name, const luaL_Reg *methods)
     return handle;
 }
 
+/* Whether the first argument is of the class whose method is called: its second upvalue. Else, as
+ * in a function that is no method, the class is to be looked up by its name. */
+static bool is_own(lua_State *L, int arg)
+{
+    if (arg != 1 || !lua_getmetatable(L, 1))
+        return false;
+    bool own = lua_rawequal(L, -1, lua_upvalueindex(2));
+    lua_pop(L, 1);
+    return own;
+}
+
 void *bind_handle(lua_State *L, int arg, const char *name)
 {
+    if (is_own(L, arg))
+        return *(void **)lua_touserdata(L, 1);
     void **handle = luaL_checkudata(L, arg, name);
     return *handle;
 }
