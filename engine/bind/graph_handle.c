@@ -6,8 +6,10 @@
 #include "bind/bind.h"
 #include "bind/graph_values.h"
 #include "core/graph.h"
+#include "core/names.h"
 
 #define HANDLE "orrery.graph.handle"
+#define AT_ONCE 256 /* names that are looked up together; even */
 
 static struct graph *check_graph(lua_State *L)
 {
@@ -81,6 +83,47 @@ static int l_add_edge(lua_State *L)
         return fail_missing(L, from == GRAPH_NONE ? 2 : 3);
     if (!graph_link(g, from, to, type < 0 ? GRAPH_REQUIRED : (enum graph_type)type))
         return luaL_error(L, "more edges than a graph can hold");
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* The names list[first..first + count) as tokens. Nothing here allocates, so none is collected. */
+static void read_names(lua_State *L, int list, lua_Integer first, struct names_token *tokens,
+                       uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        size_t len;
+        lua_rawgeti(L, list, first + i);
+        const char *name = graph_check_name(L, "names", first + i, &len);
+        tokens[i] = (struct names_token){.text = name, .len = (uint32_t)len};
+        lua_pop(L, 1);
+    }
+}
+
+static void link_pairs(lua_State *L, struct graph *g, lua_Integer first, uint32_t count,
+                       enum graph_type type)
+{
+    struct names_token tokens[AT_ONCE];
+    read_names(L, 2, first, tokens, count);
+    if (!graph_add_all(g, tokens, count))
+        luaL_error(L, "more names than a graph can hold");
+    for (uint32_t i = 0; i < count; i += 2)
+        if (!graph_link(g, tokens[i].number, tokens[i + 1].number, type))
+            luaL_error(L, "more edges than a graph can hold");
+}
+
+static int l_add_edges(lua_State *L)
+{
+    luaL_checktype(L, 2, LUA_TTABLE);
+    int type = opt_type(L, 3);
+    lua_Integer count = (lua_Integer)lua_rawlen(L, 2);
+    luaL_argcheck(L, count % 2 == 0, 2, "needs an even number of names: dependent, dependency ...");
+    struct graph *g = check_graph(L);
+    for (lua_Integer first = 1; first <= count; first += AT_ONCE) {
+        lua_Integer left = count + 1 - first;
+        link_pairs(L, g, first, (uint32_t)(left < AT_ONCE ? left : AT_ONCE),
+                   type < 0 ? GRAPH_REQUIRED : (enum graph_type)type);
+    }
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -186,6 +229,7 @@ static int l_close(lua_State *L)
 
 static const luaL_Reg graph_methods[] = {{"add_node", l_add_node},
                                          {"add_edge", l_add_edge},
+                                         {"add_edges", l_add_edges},
                                          {"remove_node", l_remove_node},
                                          {"remove_edge", l_remove_edge},
                                          {"solve", l_solve},

@@ -156,6 +156,18 @@ function Graph:add_node(name) end
 ---@return string? code "not_found": an end is not in the graph
 function Graph:add_edge(from, to, type) end
 
+--- Adds edges of one type, and their ends where they are missing: many times as fast as one by one.
+---
+--- ```lua
+--- g:add_edges { "pds", "database", "appview", "pds" } -- both wait for what follows them
+--- ```
+---
+--- A bad name raises; what is before it may have been added by then.
+---@param names string[] dependent, dependency, dependent, dependency ...
+---@param type? orrery.graph.type default "required"
+---@return true
+function Graph:add_edges(names, type) end
+
 --- Takes away a node and all its edges. Takes longer the more edges the graph has.
 ---@param node orrery.graph.node
 ---@return true?

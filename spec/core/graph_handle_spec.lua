@@ -43,6 +43,40 @@ describe("graph.new", function()
       { from = "pds", to = "database", type = "optional" } }, g:edges())
   end)
 
+  it("takes many edges at once, with their ends", function()
+    local g, one_by_one, names = graph.new(), graph.new(), {}
+    for i = 1, 1500 do
+      local from, to = "n" .. i * 7 % 400, "m" .. i * 13 % 300 .. ("x"):rep(i % 20)
+      names[#names + 1], names[#names + 2] = from, to
+      one_by_one:add_node(from)
+      one_by_one:add_node(to)
+      one_by_one:add_edge(from, to, "soft")
+    end
+    assert.is_true(g:add_edges(names, "soft"))
+    assert.is_true(g:add_edges {})
+    assert.same(one_by_one:edges(), g:edges())
+    assert.same(one_by_one:nodes(), g:nodes())
+    assert.equal(one_by_one:lines(), g:lines())
+    g:remove_node("n7")
+    assert.is_true(g:add_edges { "n7", "n8", "n8", "n9" })
+    assert.equal("required", g:edges("n7")[1].type)
+    assert.is_true(g:add_edges({ "n9", "n7" }))
+    assert.equal("cycle", select(3, g:solve()))
+  end)
+
+  it("refuses half an edge, what is no name and what is no type", function()
+    local g = graph.new()
+    assert.has_error(function() g:add_edges { "a", "b", "c" } end,
+      "bad argument #1 to 'add_edges' (needs an even number of names: dependent, dependency ...)")
+    assert.has_error(function() g:add_edges { "a", 5 } end,
+      "names[2]: expected a name, got a number")
+    assert.has_error(function() g:add_edges { "a", "" } end)
+    assert.has_error(function() g:add_edges({ "a", "b" }, "hard") end)
+    assert.has_error(function() g:add_edges "a b" end)
+    g:close()
+    assert.has_error(function() g:add_edges { "a", "b" } end, "the graph is closed")
+  end)
+
   it("refuses ends that are not there", function()
     local g = built("a")
     for _, ends in ipairs { { "a", "b" }, { "b", "a" }, { "a", 2 }, { 0, "a" }, { -1, "a" } } do
