@@ -17,7 +17,7 @@
 #define HOOK_INSTRUCTIONS 10000
 #define PUT_OFF_KIB (256 * 1024) /* more than the callbacks of one turn push */
 #define RUNAWAY_NS 1000000000ull /* CPU time a task may use without waiting */
-#define TURN_NS 2000000ull       /* CPU time for ready tasks before the loop is looked at again */
+#define TURN_NS 2000000ull       /* for ready tasks before the loop is looked at again */
 
 /* A task as Lua sees it. Its user value is the packed results once the task has ended. */
 struct task_handle {
@@ -321,7 +321,7 @@ bool tasks_run_ready(struct engine *e)
 {
     struct tasks *tasks = &e->tasks;
     struct task *t = tasks->ready, **tail = tasks->ready_tail;
-    uint64_t began = 0;
+    uint64_t began = t && t->ready_next ? uv_hrtime() : 0;
     tasks->ready = NULL;
     tasks->ready_tail = &tasks->ready;
     while (t) {
@@ -329,8 +329,7 @@ bool tasks_run_ready(struct engine *e)
         t->queued = false;
         run(t);
         t = next;
-        began = began ? began : tasks->resumed_cpu_ns;
-        if (t && tasks->resumed_cpu_ns - began > TURN_NS) {
+        if (t && uv_hrtime() - began > TURN_NS) {
             put_back(tasks, t, tail);
             break;
         }

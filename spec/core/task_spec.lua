@@ -140,6 +140,20 @@ describe("a task", function()
     assert.is_true(seen)
   end)
 
+  it("leaves it them, though each of the others is short", function()
+    local path, seen, tasks = support.tmp() .. "/started", false, {}
+    tasks[1] = task.spawn(core.process.run, { argv = { "touch", path } })
+    for n = 2, 20000 do
+      tasks[n] = task.spawn(function()
+        local ends = os.clock() + 0.00005
+        seen = seen or core.file.stat(path) ~= nil
+        repeat until seen or os.clock() >= ends
+      end)
+    end
+    for _, each in ipairs(tasks) do each:join() end
+    assert.is_true(seen)
+  end)
+
   it("refuses nonsense", function()
     assert.has_error(function() time.sleep(-1) end)
     assert.has_error(function() time.sleep(0 / 0) end)
