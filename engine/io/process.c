@@ -256,18 +256,26 @@ static int send_start(struct processes *ps, struct process *p)
     return failure;
 }
 
-static bool try_start(struct processes *ps, struct process *p)
+/* The same; what was sent needs nothing of it any more. */
+static int hand_over(struct processes *ps, struct process *p)
 {
     int failure = send_start(ps, p);
+    if (failure)
+        return failure;
+    p->state = PROCESS_STARTING;
+    ps->unanswered++;
+    close_fds(p);
+    buf_free(&p->order.spec);
+    return 0;
+}
+
+static bool try_start(struct processes *ps, struct process *p)
+{
+    int failure = hand_over(ps, p);
     if (failure == EAGAIN || (failure == ETOOMANYREFS && ps->unanswered))
         return false;
-    if (!failure) {
-        p->state = PROCESS_STARTING;
-        ps->unanswered++;
-        close_fds(p);
-        buf_free(&p->order.spec);
+    if (!failure)
         return true;
-    }
     struct err err = {0};
     err_errno(&err, failure, "cannot start %s: cannot hand it to the guard process",
               p->order.label);
@@ -510,7 +518,9 @@ struct process *process_start(struct io *io, const struct process_spec *spec,
     }
     p->calls = calls;
     p->data = data;
-    listen_for(ps, UV_READABLE | UV_WRITABLE); /* the loop sends it */
+    bool is_next = !ps->requests && ps->unanswered < MAX_UNANSWERED && first_queued(ps) == p;
+    if (!is_next || hand_over(ps, p) != 0)
+        listen_for(ps, UV_READABLE | UV_WRITABLE); /* the loop sends it, or tells why it cannot */
     return p;
 }
 
