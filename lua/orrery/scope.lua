@@ -174,7 +174,9 @@ local function default_value(self, name, declared)
     if value == nil then return passed_on(problem) end
     local all = variables.complaints(name, declared, value)
     if #all > 0 then
-      return nil, {message = "the default of " .. table.concat(all, "; "), pending = false}
+      local text = table.concat(all, "; ")
+      if text:sub(1, #name) ~= name then text = name .. ": " .. text end
+      return nil, {message = "the default of " .. text, pending = false}
     end
     value = variables.filled(declared, value)
     return wrapped(value, declared.secret)

@@ -382,6 +382,7 @@ local function build(ctx, options)
   ctx.removed = merge.prune(stack)
   stack_facts(ctx, stack)
   ctx.edge_checks = edge_checks(stack)
+  if options.amend then options.amend(stack) end
   for name, service in pairs(stack.services) do service_facts(ctx, stack, name, service) end
   stack.origin = merge.lazy_origin(stack, layers, validate.child)
   broken_services(ctx, stack)
@@ -392,7 +393,8 @@ end
 
 --- Loads the stack that `target` names: a file, a folder that holds one, or a profile (default: the
 -- current folder); a table is the stack itself, with `dir` as its folder. `options`: node (this
--- machine's name), set ({["services.pds.port"] = "3001"}), dir (the current folder).
+-- machine's name), set ({["services.pds.port"] = "3001"}), dir (the current folder), amend(stack)
+-- (changes settings of services before they are looked at).
 -- Returns the stack | nil, list of {path, message, file, line, column}.
 function M.load(target, options)
   options = options or {}

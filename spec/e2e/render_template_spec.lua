@@ -241,3 +241,38 @@ describe("a template alone", function()
     assert(watching:wait(10))
   end)
 end)
+
+describe("the files of a stack", function()
+  local TEXT = [[return { name = "t", stateDir = "state", services = { a = { exec = { "true" },
+    variables = { s = { type = "string", required = true, pattern = "x.*" },
+      n = { type = "number", max = 9, default = 1 }, p = { type = "string", secret = true } },
+    config = { ["a.env"] = { template =
+      "S=${s}\nN=${n}\n%{ if p ~}\nP=${p}\n%{ endif ~}\n" } } } } }]]
+
+  local function orrery(...)
+    local dir = support.tmp()
+    support.write(dir .. "/stack.lua", TEXT)
+    return support.orrery { "-f", dir, "render", ... }
+  end
+
+  it("get required variables from the command line, too", function()
+    local code, out, err = orrery("--var", "s=xa", "--var", "n=4")
+    assert.equal(0, code, err)
+    assert.equal("S=xa\nN=4\n", out)
+    code, out, err = orrery()
+    assert.equal(3, code)
+    assert.truthy(err:find("Required variable 's' is missing", 1, true), err)
+  end)
+
+  it("hide a secret of the command line, and refuse what is declared otherwise", function()
+    local _, out = orrery("--var", "s=xa", "--var", "p=hidden")
+    assert.equal("S=xa\nN=1\nP=***\n", out)
+    local code, _, err = orrery("--var", "s=ya", "--var", "n=10")
+    assert.equal(3, code)
+    assert.truthy(err:find("does not match the pattern", 1, true), err)
+    assert.truthy(err:find("n must be at most 9", 1, true), err)
+    code, _, err = orrery("--var", "s=xa", "--var", "m=1")
+    assert.equal(2, code)
+    assert.truthy(err:find("--var m=1: no service declares such a variable", 1, true), err)
+  end)
+end)

@@ -284,6 +284,12 @@ describe("scope: check()", function()
       web = {host = "h"}}))
   end)
 
+  it("names the variable whose default lacks a field", function()
+    assert.are.same({"services.pds.variables.o: the default of o: Required variable 'o.k' is "
+      .. "missing"}, check {o = {type = "object", default = {}, properties = {
+        k = {type = "number", required = true}}}})
+  end)
+
   it("finds nothing wrong with right values", function()
     assert.are.same({}, check({
       a = {type = "array"}, o = {type = "object", properties = {p = {type = "number"}}},

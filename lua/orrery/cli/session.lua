@@ -22,15 +22,15 @@ function M.is_without_stack(ctx)
   return found and #found == 0 or false
 end
 
-local function load_options(ctx)
+local function load_options(ctx, amend)
   local node = ctx.options.node or os.getenv("ORRERY_NODE")
-  return {node = node ~= "" and node or nil, set = args.settings(ctx.options.set)}
+  return {node = node ~= "" and node or nil, set = args.settings(ctx.options.set), amend = amend}
 end
 
---- The stack, or nil and its problems.
-function M.try_stack(ctx)
+--- The stack, or nil and its problems. `amend` is as for stack.load().
+function M.try_stack(ctx, amend)
   local stack = require "orrery.stack"
-  return stack.load(M.target(ctx), load_options(ctx))
+  return stack.load(M.target(ctx), load_options(ctx, amend))
 end
 
 --- The same, held also against its graph and its templates.
@@ -48,8 +48,8 @@ function M.refuse(ctx, problems)
   M.fail(M.INVALID, "the stack %s is invalid:\n%s", M.target(ctx), (text:gsub("%s+$", "")))
 end
 
-function M.stack(ctx)
-  local stack, problems = M.try_stack(ctx)
+function M.stack(ctx, amend)
+  local stack, problems = M.try_stack(ctx, amend)
   return stack or M.refuse(ctx, problems)
 end
 

@@ -56,9 +56,8 @@ local function add_variables(stack, options)
 end
 
 local function stack_with(ctx)
-  local stack = session.stack(ctx)
-  if ctx.options.var then add_variables(stack, ctx.options.var) end
-  return stack
+  local var = ctx.options.var
+  return session.stack(ctx, var and function(stack) add_variables(stack, var) end)
 end
 
 --- The backend is opened once a template asks for a service of another stack.
