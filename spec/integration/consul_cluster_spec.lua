@@ -109,6 +109,9 @@ describe("the consul backend and a cluster", function()
     local stale <close> = server:open { consulStale = true }
     local strict <close> = server:open { consulConsistent = true }
     support.wait_until(function() return #(strict:lookup "web" or {}) == 1 end, 20)
+    support.wait_until(function() -- that this server, too, has what the majority has
+      return #stale:lookup "web" == 1 and stale:kv_get("spec/a").value
+    end, 20)
     local _, cursor = assert(stale:lookup "web")
     local watching = watch(backend, "web")
     support.wait_until(function() return watching.last() end, 20)
