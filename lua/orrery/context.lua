@@ -1,6 +1,7 @@
 --- context -- what the strings of a service are rendered with: its instance, the secrets, and the
 -- services it can name.
 local groups = require "orrery.supervisor.groups"
+local instances_of = require "orrery.supervisor.instances"
 
 local M = {}
 
@@ -8,7 +9,8 @@ local M = {}
 local function own_record(stack, i)
   local service = i.service
   return { service = service.name, id = i.id, node = stack.node, address = i.address, port = i.port,
-    scheme = service.scheme, did = i.did, tags = service.tags or {}, meta = service.meta or {},
+    scheme = service.scheme, did = i.did, tags = instances_of.said(i, "tags"),
+    meta = instances_of.said(i, "meta"),
     status = i.health, source = "stack", outputs = i.outputs }
 end
 

@@ -20,6 +20,7 @@ local MEANS = {
   dependencyTimeout = "nothing", onDependencyFailure = "nothing", replicas = "nothing",
   readyWhen = "nothing", healthChecks = "checks", config = "files",
 }
+local RENDERED = { tags = true, meta = true }
 -- What follows from other keys, or from the stack's place on the disk.
 local DERIVED = { name = true, instances = true, dirs = true }
 -- What others see of a service: those that depend on it have it in their environment.
@@ -58,8 +59,18 @@ local function set_of(map)
   return set
 end
 
+local function mentions(value, text, depth)
+  if type(value) == "string" then return value:find(text, 1, true) ~= nil end
+  if type(value) ~= "table" or secret.is(value) or depth > MAX_DEPTH then return false end
+  for _, item in pairs(value) do if mentions(item, text, depth + 1) then return true end end
+  return false
+end
+
 --- A dependency that comes or goes changes the environment; its type and times do not.
 local function means(key, old, new)
+  if RENDERED[key] and (mentions(new[key], "${", 0) or mentions(new[key], "%{", 0)) then
+    return "restart" -- they are rendered when it starts
+  end
   if key == "dependencies" and same(set_of(old[key]), set_of(new[key]), 0) then return "nothing" end
   return MEANS[key] or "restart"
 end
@@ -77,13 +88,6 @@ local function changed_keys(old, new)
 end
 
 -- ---- what others see ----
-
-local function mentions(value, text, depth)
-  if type(value) == "string" then return value:find(text, 1, true) ~= nil end
-  if type(value) ~= "table" or secret.is(value) or depth > MAX_DEPTH then return false end
-  for _, item in pairs(value) do if mentions(item, text, depth + 1) then return true end end
-  return false
-end
 
 local function looks_different(old, new)
   for _, key in ipairs(SEEN) do if not same(old[key], new[key], 0) then return key end end

@@ -7,6 +7,7 @@
 local core = require "orrery.core"
 local discovery = require "orrery.discovery"
 local events = require "orrery.events"
+local instances_of = require "orrery.supervisor.instances"
 local suggest = require "orrery.suggest"
 
 local M = {}
@@ -23,7 +24,8 @@ local NONE = {}
 local function record_of(node, i)
   local service = i.service
   return { service = service.name, id = i.id, node = node, address = i.address, port = i.port,
-    scheme = service.scheme, did = i.did, tags = service.tags or NONE, meta = service.meta or NONE,
+    scheme = service.scheme, did = i.did, tags = instances_of.said(i, "tags") or NONE,
+    meta = instances_of.said(i, "meta") or NONE,
     status = "passing" }
 end
 

@@ -18,6 +18,8 @@ local NUMBERS = {port = true, interval = true, timeout = true, startPeriod = tru
 local SECRET_IN_ARGV = "a secret would be in a command line, where every user of the machine " ..
   "can read it; pass it in env or in a file"
 
+local SECRET_IN_RECORD = "a secret would be in the records of discovery, which others read"
+
 -- Notes a problem, and the further ones of the same template.
 local function add(r, path, problem)
   r.problems[#r.problems + 1] = {path = path, message = problem.message, file = problem.file,
@@ -64,15 +66,19 @@ local function render_value(r, value, path)
   return copy
 end
 
--- A command line: nothing in it may come from a secret.
-local function render_command(r, command, path)
-  if command == nil then return nil end
+-- What others see: nothing in it may come from a secret, or `message` is the problem.
+local function render_open(r, value, path, message)
+  if value == nil then return nil end
   local outer = r.secrets
   r.secrets = false
-  local result = render_value(r, command, path)
-  if r.secrets then add(r, path, {message = SECRET_IN_ARGV}) end
+  local result = render_value(r, value, path)
+  if r.secrets then add(r, path, {message = message}) end
   r.secrets = outer
   return result
+end
+
+local function render_command(r, command, path)
+  return render_open(r, command, path, SECRET_IN_ARGV)
 end
 
 local function render_env(r)
@@ -186,8 +192,11 @@ local function rendered_strings(r)
   result.exec = render_command(r, service.exec, path .. ".exec")
   result.hooks = render_commands(r, service.hooks, path .. ".hooks")
   result.stop = render_commands(r, service.stop, path .. ".stop")
-  for _, name in ipairs {"cwd", "envFile", "user", "group", "tags", "meta"} do
+  for _, name in ipairs {"cwd", "envFile", "user", "group"} do
     result[name] = render_value(r, service[name], path .. "." .. name)
+  end
+  for _, name in ipairs {"tags", "meta"} do
+    result[name] = render_open(r, service[name], path .. "." .. name, SECRET_IN_RECORD)
   end
   if result.envFile and result.envFile:sub(1, 1) ~= "/" then
     result.envFile = ("%s/%s"):format((r.context.dirs or service.dirs).config, result.envFile)

@@ -217,6 +217,22 @@ describe("a file of a running service", function()
       end)
   end)
 
+  it("has the tags and meta of services as they were rendered, and so has discovery", function()
+    local other = web("web", "port = 5699, tags = { 'a-${stack.name}' }, meta = { k = '${port}' }")
+    local config = "['w.txt'] = { template = '${service.web.tags | join} ${service.web.meta.k}', "
+      .. "reload = 'none' }"
+    agents.with(other .. front(config, "dependencies = { 'web' }"), function(agent)
+      agent:reach(front_runs, "front to run")
+      assert.equal("a-spec 5699", text_of(agent, "w.txt"))
+      support.wait_until(function()
+        return support.exists(agent.dir .. "/state/discovery/web.json")
+      end, 20, "the record")
+      local _, out = agent:orrery("discover", "web", "--json")
+      local record = core.json.decode(out)[1]
+      assert.same({ { "a-spec" }, { k = "5699" } }, { record.tags, record.meta })
+    end)
+  end)
+
   it("lists the instances of a service of its stack that run on other nodes", function()
     local node = core.process.hostname()
     local config = "['w.txt'] = { template = '${service.web.id}:%{ for w in services.web } ${w.id}"

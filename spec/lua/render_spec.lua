@@ -108,12 +108,16 @@ describe("render.service", function()
     stack.services.a.exec = {"a", "${env}", "${url2}"}
     stack.services.a.settings.url2 = "x${pw}"
     stack.services.a.variables.url2 = {type = "string"}
+    stack.services.a.tags, stack.services.a.meta = {"t-${pw}"}, {k = "${url2}"}
     local _, problems = render.service(stack, "a", context())
     local text = ""
     for _, problem in ipairs(problems) do
       text = text .. problem.path .. ": " .. problem.message .. "\n"
     end
     assert.matches("services.a.exec: a secret would be in a command line", text)
+    for _, key in ipairs {"tags", "meta"} do
+      assert.matches(("services.a.%s: a secret would be in the records"):format(key), text)
+    end
     assert.is_nil(text:find("S3CRET", 1, true))
   end)
 

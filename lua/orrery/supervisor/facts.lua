@@ -12,6 +12,7 @@ local facts = {}
 function facts.started(sup, i, fact)
   writer.set_flag(sup, i, "pending", nil)
   i.spawned, i.pid, i.url, i.did = true, fact.pid, fact.url, fact.did
+  i.tags, i.meta = fact.tags, fact.meta
   if fact.files then files.started(sup, i, fact.files) end
   if sup.checks_on and not i.oneshot then
     health.open(sup, i, fact.checks, writer.teller(sup, i))

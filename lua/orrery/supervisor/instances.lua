@@ -4,11 +4,33 @@ local core = require "orrery.core"
 local health = require "orrery.supervisor.health"
 local outputs = require "orrery.supervisor.outputs"
 local replicas = require "orrery.replicas"
+local values = require "orrery.template.values"
 
 local M = {}
 
+local NONE = {}
+
+--- The `tags` or `meta` (`key`) of an instance as its record has them: as they were rendered when
+-- it started. Before that nil, where a template is in them.
+function M.said(i, key)
+  local own = i.service[key] or NONE
+  if i[key] then return i[key] end
+  for _, item in pairs(own) do
+    if type(item) == "string" and item:find("[$%%]{") then return nil end
+  end
+  return own
+end
+
+--- What a reload changed without a restart is not as it was rendered.
+local function forget_rendered(i, service)
+  for _, key in ipairs { "tags", "meta" } do
+    if i.service and not values.equal(i.service[key], service[key]) then i[key] = nil end
+  end
+end
+
 --- What an instance takes from its service. Copy `copy` of it is meant (1 is the first).
 function M.adopt(i, stack, service, copy)
+  forget_rendered(i, service)
   i.service, i.copy, i.oneshot, i.restart = service, copy, service.oneshot, service.restart
   i.on_dependency_failure = service.onDependencyFailure
   i.budget = service.dependencyTimeout or stack.coordination.dependencyTimeout

@@ -147,7 +147,7 @@ local function started(driver, i, rendered, pid)
     shown = render.service(driver.stack, i.service.name, driver.shown(i))
   end
   return { kind = "started", pid = pid, checks = rendered.healthChecks, did = rendered.did,
-    files = i.run.files,
+    tags = rendered.tags, meta = rendered.meta, files = i.run.files,
     url = shown and (shown.publicUrl or shown.url) }
 end
 
