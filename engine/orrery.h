@@ -13,7 +13,12 @@
  * An engine belongs to one thread; several may live in one process. Only orrery_run() and
  * orrery_close() wait. Services that a script starts are children of a guard, a small process that
  * the first of them makes; it ends them when the engine closes or the host dies. The host should
- * ignore SIGPIPE, and must leave SIGCHLD and the reaping of processes it does not know alone. */
+ * ignore SIGPIPE, and must leave SIGCHLD and the reaping of processes it does not know alone.
+ *
+ * A process that the host forks by itself shares the engine's descriptors: it must not step or
+ * close the engine, but exec() or _exit(). All of them are closed by exec() but one pair of
+ * libcurl's, from the first HTTP request on; a program that would mind is started after
+ * close_range(3, ~0U, 0). */
 #ifndef ORRERY_H
 #define ORRERY_H
 

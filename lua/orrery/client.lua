@@ -4,6 +4,7 @@ local core = require "orrery.core"
 local M = {}
 
 local RELOAD_TIMEOUT = 1800 -- seconds: packages may be installed
+local BEAT = 1 -- seconds; what passes with time alone is no event
 
 local Client = {}
 Client.__index = Client
@@ -80,7 +81,7 @@ local function wait_on(client, source, state, predicate, deadline, timeout)
     if result then return state, result end
     local left = deadline - core.time.monotonic()
     if left <= 0 then return nil, ("not so within %g s"):format(timeout), "timeout" end
-    local event, err, code = source:next(left)
+    local event, err, code = source:next(math.min(left, BEAT))
     if not event and code ~= "timeout" then return nil, err, code end
     state, err, code = client:state()
     if not state then return nil, err, code end

@@ -13,6 +13,7 @@ local suggest = require "orrery.suggest"
 local M = {}
 
 local RETRY_FIRST, RETRY_LONGEST = 0.5, 5
+local PATIENCE = 2 -- seconds for which a first registration may keep a service from being settled
 local AT_ONCE = 32 -- requests to one backend, which may so take them together
 
 -- Failures of one record, not of the backend: the others are tried, too.
@@ -31,7 +32,8 @@ end
 
 local function new_part(part, options)
   return { backend = part.handle, name = part.name, ttl = options.ttl, log = options.log,
-    queue = core.task.queue(), wanted = {}, registered = {}, due = {}, failures = 0, told = {} }
+    queue = core.task.queue(), wanted = {}, registered = {}, due = {}, failures = 0, told = {},
+    asked = {} }
 end
 
 --- Makes a registrar over an open discovery. Options: discovery, node, ttl (seconds), log (events),
@@ -49,6 +51,23 @@ local function push(registrar, change)
   for _, part in ipairs(registrar.parts) do part.queue:push(change) end
 end
 
+--- Notes since when a first registration is under way.
+local function ask(registrar, id, is_up)
+  for _, part in ipairs(registrar.parts) do
+    local first = is_up and not part.registered[id]
+    part.asked[id] = first and (part.asked[id] or core.time.monotonic()) or nil
+  end
+end
+
+--- Whether an instance is about to be registered for the first time: who looks it up may miss it.
+function M.is_busy(registrar, id)
+  for _, part in ipairs(registrar.parts) do
+    local asked = part.asked[id]
+    if asked and core.time.monotonic() - asked < PATIENCE then return true end
+  end
+  return false
+end
+
 --- Tells it that an instance changed. Never waits.
 function M.changed(registrar, i)
   local running = i.state == "running"
@@ -56,6 +75,7 @@ function M.changed(registrar, i)
   local gone = not running or i.health == "failing"
   local service = i.service
   if service.external or service.embedded or service.oneshot then return end
+  if up or gone then ask(registrar, i.id, up) end
   if up then
     registrar.wanted[i.id] = true
     push(registrar, { id = i.id, record = record_of(registrar.node, i) })
@@ -120,6 +140,7 @@ end
 -- failed() does.
 local function apply(part, id)
   local ok, others = try_to_apply(part, id)
+  part.asked[id] = nil
   part.due[id] = not ok or nil
   return ok, others
 end

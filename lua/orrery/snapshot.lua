@@ -1,5 +1,6 @@
 --- snapshot -- the whole state as one plain table: what /v1/state answers. Pure.
 local array = require("orrery.core").json.array -- an empty list is [], not {}
+local registrar = require "orrery.registrar"
 local groups = require "orrery.supervisor.groups"
 
 local M = {}
@@ -113,6 +114,7 @@ function M.take(sup, agent)
     local views = array({})
     for _, i in ipairs(instances) do
       local view, resting, fine = instance_view(i), rest(i, sup.checks_on)
+      resting = resting and not (agent.registrar and registrar.is_busy(agent.registrar, i.id))
       view.settled, view.good = resting, fine
       views[#views + 1] = view
       settled, good = settled and resting, good and fine
