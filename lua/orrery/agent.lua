@@ -291,6 +291,7 @@ end
 -- for one unless a terminal hung up). Returns the exit code, and a message if it is not 0.
 function M.run(stack, options)
   local progress = options.progress or log.info
+  core.time.sleep(0) -- to load a stack of thousands and to build its agent is no runaway
   stack.origin = nil -- which holds on to every layer; nobody asks an agent where a value is from
   local plan, problems = plan_of.build(stack)
   if not plan then return 3, problems end
