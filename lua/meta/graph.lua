@@ -159,6 +159,7 @@ function Graph:add_edge(from, to, type) end
 --- Adds edges of one type, and their ends where they are missing: many times as fast as one by one.
 ---
 --- ```lua
+--- local g = assert(orrery.graph.new())
 --- g:add_edges { "pds", "database", "appview", "pds" } -- both wait for what follows them
 --- ```
 ---
