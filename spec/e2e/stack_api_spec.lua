@@ -45,6 +45,14 @@ describe("a stack in a script", function()
     assert.equal(3, #s:graph():nodes())
   end)
 
+  it("is a table of the script's own, in which no two services share a default", function()
+    local s = load([[a = { exec = { "true" } }, b = { exec = { "true" } }]])
+    local a, b = s.config.services.a, s.config.services.b
+    a.restart.max = 77
+    assert.not_equal(77, b.restart.max)
+    assert.not_equal(77, load([[c = { exec = { "true" } }]]).config.services.c.restart.max)
+  end)
+
   it("is validated with its templates", function()
     local value, message, code = orrery.stack.validate {
       services = { a = { exec = { "true" }, env = { X = "${nothing}" } } } }

@@ -3,6 +3,7 @@
 -- Thin: load, plan and checks are those of the command line, everything else is asked of the agent.
 local agents = require "orrery.public.agents"
 local client_of = require "orrery.client"
+local merge = require "orrery.merge"
 local problem_of = require "orrery.problem"
 local reached = require "orrery.public.reached"
 local stack_of = require "orrery.stack"
@@ -64,6 +65,7 @@ function M.load(target, options)
   options = options or {}
   local config, problems = stack_of.load(target, options)
   if not config then return invalid(problems) end
+  config = merge.copy(config) -- a script may change a service's defaults, which are shared
   return setmetatable({ name = config.name, file = config.file, dir = config.dir, config = config,
     target = type(target) == "table" and target or config.file or config.profile,
     options = options }, Stack)
