@@ -69,8 +69,7 @@ describe("render of a stack", function()
 
   it("takes none of the options of a template alone", function()
     local dir = stack "a = { exec = { 'true' } }"
-    for flag, words in pairs { ["--watch"] = "renders a stack's files again by itself",
-      ["--max-drop=1"] = "`maxDrop` in its config",
+    for flag, words in pairs { ["--max-drop=1"] = "`maxDrop` in its config",
       ["--format=json"] = "`format` in its config" } do
       local code, _, err = run(dir, "render", flag)
       assert.equal(2, code)
