@@ -392,6 +392,30 @@ describe("orrery render --watch of a stack", function()
     end)
   end)
 
+  it("finds an agent that starts later, and goes on when it has ended", function()
+    local dir = agents.stack(web("web") .. front("['w.txt'] = { " .. STATUS
+      .. "reload = 'none' }", "dependencies = { 'web' }"))
+    local watching = assert(core.process.spawn { argv = { support.binary(), "-f", dir, "render",
+      "w.txt", "--watch" }, cwd = dir, env = support.env(), log = { path = dir .. "/shown" } })
+    local function hear_last(text)
+      support.wait_until(function()
+        return support.exists(dir .. "/shown") and support.read(dir .. "/shown"):match(text .. "\n$")
+      end, 20, text)
+    end
+    hear_last " unknown"
+    agents.over(dir, function() hear_last " passing" end)
+    hear_last " unknown"
+    watching:signal("TERM")
+    assert(watching:wait(50))
+  end)
+
+  it("says when there is nothing to watch", function()
+    local code, _, err = support.orrery { "-f", agents.stack(web "web"), "render", "--watch" }
+    assert.equal(2, code)
+    assert.truthy(err:find("no service of stack 'spec' has `config` files: there is nothing to "
+      .. "watch", 1, true), err)
+  end)
+
   it("does not go with what is done once", function()
     local dir = agents.stack(front "['a.txt'] = { template = 'a' }")
     for _, option in ipairs { "--diff", "--check", "--json" } do

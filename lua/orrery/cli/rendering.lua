@@ -42,6 +42,12 @@ local function names_to_render(stack, wanted)
   return names
 end
 
+--- A stack without files is no use to whoever waits for their changes.
+function M.require_files(stack)
+  if #names_to_render(stack) > 0 then return end
+  args.misuse("no service of stack '%s' has `config` files: there is nothing to watch", stack.name)
+end
+
 --- All files, or those of the service or of the file name `wanted`: a list of {service, file}.
 function M.collect(stack, seen, wanted, secrets)
   local found, is_service = {}, wanted and stack.services[wanted]

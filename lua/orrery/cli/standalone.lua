@@ -173,8 +173,8 @@ local function tell(job, message)
   job.told = message
 end
 
---- Renders at every change, until somebody ends it. What fails changes nothing, and is told once; a
--- command that failed is run again.
+--- Renders at every change, until somebody ends it, or nothing is left that can change. What fails
+-- changes nothing, and is told once; a command that failed is run again.
 local function watch(job)
   local changed = changes.new(job.discovery)
   while true do
@@ -183,6 +183,10 @@ local function watch(job)
     if file then message = select(2, put(job, file)) end
     tell(job, message)
     changes.follow(changed, job.uses)
+    if job.failures == 0 and not next(job.uses or {}) then
+      ui.note("%s asks discovery for nothing: there is nothing to watch", job.source)
+      return message and session.UNHEALTHY or session.OK
+    end
     changes.next(changed, job.wait, job.failures > 0 and command.pause(job.failures) or nil)
   end
 end

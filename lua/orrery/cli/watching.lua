@@ -11,14 +11,19 @@ local view = require "orrery.view"
 local M = {}
 
 local WAIT = { 0.1, 1 } -- seconds of quiet, and at most
+local LOOK_AGAIN = 5 -- seconds after which an agent is looked for, while there is none
 
---- What happens in the agent of the stack is a change, too.
-local function follow_agent(stack, changed)
-  local client, state = session.try_client(stack)
+--- What happens in the agent of the stack is a change, too, from when it is there.
+local function follow_agent(job, changed)
+  if job.followed then return end
+  local client, state = session.try_client(job.stack)
   local source = client and client:events({ since = state.seq, follow = true })
   if not source then return end
+  job.followed = true
   core.task.spawn(function()
     while source:next() do changed.queue:push(true) end
+    job.followed = false
+    changed.queue:push(true)
   end)
 end
 
@@ -59,15 +64,16 @@ end
 --- Renders at every change, until somebody ends it. `wanted` and `out` are as for a command that
 -- does it once.
 function M.run(ctx, stack, wanted, out)
+  rendering.require_files(stack)
   local discovery, plan = backend.open(ctx)
   local job = { stack = stack, wanted = wanted, out = out }
   local changed = changes.new(discovery)
-  follow_agent(stack, changed)
   while true do
+    follow_agent(job, changed)
     local seen = look(stack, discovery, plan)
     tell(job, pcall(once, job, seen))
     changes.follow(changed, seen.uses)
-    changes.next(changed, WAIT)
+    changes.next(changed, WAIT, not job.followed and LOOK_AGAIN or nil)
   end
 end
 
