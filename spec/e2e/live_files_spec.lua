@@ -399,7 +399,8 @@ describe("orrery render --watch of a stack", function()
       "w.txt", "--watch" }, cwd = dir, env = support.env(), log = { path = dir .. "/shown" } })
     local function hear_last(text)
       support.wait_until(function()
-        return support.exists(dir .. "/shown") and support.read(dir .. "/shown"):match(text .. "\n$")
+        local shown = dir .. "/shown"
+        return support.exists(shown) and support.read(shown):match(text .. "\n$")
       end, 20, text)
     end
     hear_last " unknown"
