@@ -237,19 +237,24 @@ describe("a file of a running service", function()
     local node = core.process.hostname()
     local config = "['w.txt'] = { template = '${service.web.id}:%{ for w in services.web } ${w.id}"
       .. "%{ endfor }', reload = 'none', wait = 0 }"
+    local function listing(...)
+      local ids = { "web@" .. node, ... }
+      table.sort(ids)
+      return ("web@%s: %s"):format(node, table.concat(ids, " "))
+    end
     agents.with(web("web") .. front(config, "dependencies = { 'web' }"), function(agent)
       agent:reach(front_runs, "front to run")
-      reach_text(agent, "w.txt", ("web@%s: web@%s"):format(node, node))
-      put(agent, { service = "web", id = "web@0ther", node = "0ther", address = "192.0.2.7",
+      reach_text(agent, "w.txt", listing())
+      put(agent, { service = "web", id = "web@other", node = "other", address = "192.0.2.7",
         port = 80 })
-      reach_text(agent, "w.txt", ("web@%s: web@0ther web@%s"):format(node, node))
+      reach_text(agent, "w.txt", listing "web@other")
       local _, out = agent:orrery("render", "front")
-      assert.equal(("web@%s: web@0ther web@%s\n"):format(node, node), out)
+      assert.equal(listing "web@other" .. "\n", out)
       put(agent, { service = "web", id = "web-9@" .. node, node = node, address = "127.0.0.1",
         port = 81 }) -- nobody knows this node better than its agent
       put(agent, { service = "web", id = "web@third", node = "third", address = "192.0.2.8",
         port = 80 })
-      reach_text(agent, "w.txt", ("web@%s: web@0ther web@third web@%s"):format(node, node))
+      reach_text(agent, "w.txt", listing("web@other", "web@third"))
     end)
   end)
 
