@@ -193,7 +193,8 @@ describe("the files of neighbours", function()
     assert(core.process.run { argv = { "chmod", "-R", "a+rX", dir } })
     local argv = { path, dir .. "/pgbouncer.ini" }
     if core.process.user().uid == 0 then table.move({ "-u", "nobody" }, 1, 2, 3, argv) end
-    local server = assert(core.process.spawn { cwd = "/", argv = argv, log = { path = dir .. "/log" },
+    local server = assert(core.process.spawn { cwd = "/", argv = argv,
+      log = { path = dir .. "/log" },
       env = { LD_LIBRARY_PATH = peers.library_folder "pgbouncer" } })
     local ok, problem = pcall(support.wait_until, function()
       return core.net.connect("127.0.0.1", port)
